@@ -1,0 +1,109 @@
+//! Where bytes come from: `ReadAt`, the first of the two open seams, and its file implementation.
+//!
+//! No mmap: a file that shrinks under a mapping is SIGBUS; `pread` gives an error with an offset.
+
+use crate::error::{Error, Result};
+use bytes::Bytes;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// Random access to a fixed number of bytes.
+///
+/// Invariants that each implementation keeps (and the conformance test checks): `len` never
+/// changes; `read_at` fills the whole buffer or fails; a range past the end fails with
+/// `UnexpectedEof`; there is no cursor, so calls from many threads do not disturb each other.
+pub trait ReadAt: Send + Sync {
+    /// Length in bytes.
+    fn len(&self) -> u64;
+
+    /// True where there is nothing to read.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Fills `buf` from byte `off`, or fails.
+    fn read_at(&self, buf: &mut [u8], off: u64) -> io::Result<()>;
+
+    /// The file behind it, where there is one whose bytes stand at the same offsets, so that the
+    /// kernel can do the copy.
+    fn file(&self) -> Option<&File> {
+        None
+    }
+
+    /// What to call it in an error.
+    fn name(&self) -> &str {
+        "memory"
+    }
+}
+
+/// A regular file or block device, read with `pread`.
+pub struct FileSource {
+    file: File,
+    len: u64,
+    name: String,
+}
+
+impl FileSource {
+    /// Opens `path` read-only. A block device's length is found by seeking.
+    ///
+    /// # Errors
+    /// `NotFound`, `Io`, or `Usage` where `path` is a directory.
+    pub fn open(path: &Path) -> Result<Self> {
+        use std::io::Seek;
+        let name = path.display().to_string();
+        let mut file = File::open(path).map_err(|e| {
+            let e2 = Error::io("can't open", e).source_name(&name);
+            match e2.kind() {
+                crate::ErrorKind::NotFound => {
+                    e2.hint("check the path; nothing of that name is there")
+                }
+                _ => e2,
+            }
+        })?;
+        let meta = file.metadata().map_err(|e| Error::io("can't stat", e).source_name(&name))?;
+        if meta.is_dir() {
+            return Err(Error::usage("is a directory, not an image").source_name(&name));
+        }
+        let len = file.seek(io::SeekFrom::End(0)).map_err(|e| {
+            Error::io("can't find the size (a pipe can't be read at random)", e).source_name(&name)
+        })?;
+        Ok(FileSource { file, len, name })
+    }
+}
+
+impl ReadAt for FileSource {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, buf: &mut [u8], off: u64) -> io::Result<()> {
+        self.file.read_exact_at(buf, off)
+    }
+
+    fn file(&self) -> Option<&File> {
+        Some(&self.file)
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl ReadAt for Bytes {
+    fn len(&self) -> u64 {
+        <[u8]>::len(self) as u64
+    }
+
+    fn read_at(&self, buf: &mut [u8], off: u64) -> io::Result<()> {
+        let end = off.checked_add(buf.len() as u64).filter(|&e| e <= ReadAt::len(self));
+        match end {
+            Some(end) => {
+                buf.copy_from_slice(&self[off as usize..end as usize]);
+                Ok(())
+            }
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The Draft: what a family wants done to boot entries, initrd and tree, each with its reason. The
+//! only mutable thing between profile and plan.
+
+use crate::content::path::TreePath;
+use crate::model::arch::Arch;
+use crate::model::console::Console;
+use serde::Serialize;
+
+/// Stands in a kernel argument for the URL of the tree, with its trailing slash. Renderers replace
+/// it: iPXE by its own variable, GRUB by its own, a fixed base URL by itself.
+pub const BASE: &str = "@BASE@";
+
+/// What a family may know about the medium.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The recipe's name: `almalinux`, `debian`.
+    pub distro: String,
+    /// As the medium says it: `9.4`, `12.5.0`.
+    pub version: Option<String>,
+    /// Release code name in lower case, where the medium says one: `bookworm`.
+    pub codename: Option<String>,
+    /// Architecture.
+    pub arch: Option<Arch>,
+    /// Volume id of the primary descriptor.
+    pub volume_id: String,
+    /// Every path on the medium, for `has`.
+    pub paths: std::collections::BTreeSet<TreePath>,
+    /// The URL that the tree will have, with its trailing slash, where it was fixed beforehand.
+    pub base_url: Option<String>,
+    /// The operator's own answer file for this family, if given: name and text.
+    pub own_answers: Option<(String, Vec<u8>)>,
+    /// Bytes of all that must be held in RAM by the route (stage 2, squashfs), as the recipe names it.
+    pub ram_payload: u64,
+}
+
+impl Facts {
+    /// Major version: `9` of `9.4`.
+    pub fn major(&self) -> Option<u32> {
+        let v = self.version.as_deref()?;
+        v[..v.find(|c: char| !c.is_ascii_digit()).unwrap_or(v.len())].parse().ok()
+    }
+
+    /// True where the medium has this path (in any ASCII case).
+    pub fn has(&self, path: &str) -> bool {
+        TreePath::new(path).is_ok_and(|p| {
+            self.paths.contains(&p)
+                || self.paths.iter().any(|q| q.as_bytes().eq_ignore_ascii_case(p.as_bytes()))
+        })
+    }
+}
+
+/// One edit of a kernel command line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum ArgOp {
+    /// `key=value` or `key`: replaces every word with that key, or is added.
+    Set(String),
+    /// Added as it is, also where the key is there already (`console=`).
+    Append(String),
+    /// Every word with that key goes (`quiet`, `console`, `inst.stage2`).
+    Remove(String),
+    /// Added behind Debian's `---`, so that the installer copies it to the installed system.
+    AppendForTarget(String),
+}
+
+/// An edit and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ArgEdit {
+    /// The edit.
+    pub op: ArgOp,
+    /// Why, for the plan.
+    pub reason: String,
+}
+
+/// A generated file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Where: in the initrd, or beside `boot.ipxe`.
+    pub path: TreePath,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Permission bits.
+    pub mode: u32,
+    /// Why, for the plan.
+    pub reason: String,
+}
+
+/// What of the medium must be hosted beside kernel and initrd.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Hosted {
+    /// Nothing: kernel and initrd are enough.
+    #[default]
+    Nothing,
+    /// These files, at the same paths below `repo/`.
+    Files(Vec<TreePath>),
+    /// The whole tree, below `repo/`.
+    WholeTree,
+}
+
+/// The layers that a parameter must reach, from power-on to the installed system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layer {
+    /// iPXE, and the GRUB of the UEFI route.
+    BootLoader,
+    /// The installer's kernel.
+    Kernel,
+    /// The installer's user space.
+    Installer,
+    /// The boot loader on the installed disk.
+    InstalledBootLoader,
+    /// The installed system.
+    InstalledSystem,
+}
+
+impl Layer {
+    /// All, from power-on on.
+    pub const ALL: [Layer; 5] = [
+        Layer::BootLoader,
+        Layer::Kernel,
+        Layer::Installer,
+        Layer::InstalledBootLoader,
+        Layer::InstalledSystem,
+    ];
+}
+
+/// What is watched through the layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Aspect {
+    /// The serial console.
+    Console,
+    /// The LACP bond.
+    Bond,
+}
+
+/// How far an aspect reaches a layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Cover {
+    /// Set, and by what words.
+    Set {
+        /// By what.
+        how: String,
+    },
+    /// Nothing to set here.
+    NotNeeded {
+        /// Why.
+        why: String,
+    },
+    /// Can't be set here.
+    Impossible {
+        /// Why.
+        why: String,
+        /// What stands in: LACP fallback on the switch, a single port.
+        instead: String,
+    },
+}
+
+/// A row of the coverage table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Coverage {
+    /// Layer.
+    pub layer: Layer,
+    /// Aspect.
+    pub aspect: Aspect,
+    /// How far.
+    #[serde(flatten)]
+    pub cover: Cover,
+}
+
+/// Something the operator should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// True for what is likely to fail, false for what is good to know.
+    pub warning: bool,
+    /// One sentence.
+    pub text: String,
+    /// True where it rests on an assumption, not on something found on the medium.
+    pub assumed: bool,
+}
+
+/// What a family wants done.
+#[derive(Debug, Clone, Default)]
+pub struct Draft {
+    /// Kernel argument edits, in order.
+    pub args: Vec<ArgEdit>,
+    /// Files to append to the initrd.
+    pub in_initrd: Vec<Made>,
+    /// Files to put beside `boot.ipxe`.
+    pub beside: Vec<Made>,
+    /// What of the medium must be hosted.
+    pub hosted: Hosted,
+    /// Consoles for the boot loaders' own terminals.
+    pub loader_console: Vec<Console>,
+    /// The coverage table's rows; the plan fills in what the boot loader layer has.
+    pub coverage: Vec<Coverage>,
+    /// RAM in MiB below which the route is known to fail; 0: unknown.
+    pub ram_mib: u64,
+    /// Notes.
+    pub notes: Vec<Note>,
+}
+
+impl Draft {
+    /// Adds an argument edit.
+    pub fn arg(&mut self, op: ArgOp, reason: impl Into<String>) {
+        self.args.push(ArgEdit { op, reason: reason.into() });
+    }
+
+    /// Adds a coverage row.
+    pub fn cover(&mut self, layer: Layer, aspect: Aspect, cover: Cover) {
+        self.coverage.push(Coverage { layer, aspect, cover });
+    }
+
+    /// Adds a note that is good to know.
+    pub fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(Note { warning: false, text: text.into(), assumed: false });
+    }
+
+    /// Adds a warning.
+    pub fn warn(&mut self, text: impl Into<String>) {
+        self.notes.push(Note { warning: true, text: text.into(), assumed: false });
+    }
+}

@@ -1,0 +1,1 @@
+//! Finds every boot configuration on the medium, also inside FAT images.

@@ -1,0 +1,4 @@
+//! RECOGNITION. Content to [`Media`].
+
+pub mod bootdocs;
+pub mod identity;

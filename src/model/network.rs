@@ -1,0 +1,383 @@
+//! The network as wished for, in neutral terms: one bond or one port, and an address on it.
+
+use crate::error::{Error, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+/// An Ethernet address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mac(pub [u8; 6]);
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl FromStr for Mac {
+    type Err = Error;
+    fn from_str(s: &str) -> Result<Self> {
+        let bad = || {
+            Error::usage(format!("\"{s}\" is no MAC address")).hint("write it as 52:54:00:12:34:56")
+        };
+        let mut out = [0; 6];
+        let mut parts = s.split([':', '-']);
+        for b in &mut out {
+            let p = parts.next().filter(|p| p.len() == 2).ok_or_else(bad)?;
+            *b = u8::from_str_radix(p, 16).map_err(|_| bad())?;
+        }
+        if parts.next().is_some() {
+            return Err(bad());
+        }
+        Ok(Mac(out))
+    }
+}
+
+/// A network port: by interface name, or by MAC address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Port {
+    /// `eth0`, `eno1`.
+    Name(String),
+    /// The port with this address, whatever the kernel calls it.
+    Mac(Mac),
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Port::Name(n) => f.write_str(n),
+            Port::Mac(m) => m.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Port {
+    type Err = Error;
+    fn from_str(s: &str) -> Result<Self> {
+        if s.contains(':') {
+            return s.parse().map(Port::Mac);
+        }
+        check_interface_name(s)?;
+        Ok(Port::Name(s.to_owned()))
+    }
+}
+
+/// The kernel takes at most 15 bytes (IFNAMSIZ); what would need quoting somewhere is refused too.
+fn check_interface_name(s: &str) -> Result<()> {
+    let ok = (1..=15).contains(&s.len())
+        && s.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+    if ok { Ok(()) } else { Err(Error::usage(format!("\"{s}\" is no interface name"))) }
+}
+
+macro_rules! as_string {
+    ($t:ty, $name:literal, $desc:literal) => {
+        impl Serialize for $t {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> std::result::Result<S::Ok, S::Error> {
+                s.collect_str(self)
+            }
+        }
+        impl<'de> Deserialize<'de> for $t {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
+                String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+        impl JsonSchema for $t {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                $name.into()
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "description": $desc })
+            }
+        }
+    };
+}
+
+as_string!(Mac, "Mac", "An Ethernet address: 52:54:00:12:34:56");
+as_string!(Port, "Port", "An interface name (eth0) or a MAC address (52:54:00:12:34:56)");
+as_string!(Cidr, "Cidr", "An address with its prefix length: 192.0.2.10/24");
+
+/// Bonding modes of the Linux driver that make sense for a server's uplink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum BondMode {
+    /// LACP, IEEE 802.3ad.
+    #[serde(rename = "802.3ad")]
+    Lacp,
+    /// One port at a time.
+    #[serde(rename = "active-backup")]
+    ActiveBackup,
+    /// Round robin.
+    #[serde(rename = "balance-rr")]
+    BalanceRr,
+    /// By transmit hash, without LACP.
+    #[serde(rename = "balance-xor")]
+    BalanceXor,
+}
+
+/// How often LACP partners speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LacpRate {
+    /// Every 30 s.
+    Slow,
+    /// Every second.
+    Fast,
+}
+
+/// What decides the port a frame leaves by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum HashPolicy {
+    /// MAC addresses.
+    #[serde(rename = "layer2")]
+    Layer2,
+    /// MAC and IP addresses.
+    #[serde(rename = "layer2+3")]
+    Layer23,
+    /// IP addresses and ports.
+    #[serde(rename = "layer3+4")]
+    Layer34,
+}
+
+macro_rules! kernel_word {
+    ($t:ty, $($v:path => $w:literal),+) => {
+        impl fmt::Display for $t {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $($v => $w),+ })
+            }
+        }
+    };
+}
+kernel_word!(BondMode, BondMode::Lacp => "802.3ad", BondMode::ActiveBackup => "active-backup",
+    BondMode::BalanceRr => "balance-rr", BondMode::BalanceXor => "balance-xor");
+kernel_word!(LacpRate, LacpRate::Slow => "slow", LacpRate::Fast => "fast");
+kernel_word!(HashPolicy, HashPolicy::Layer2 => "layer2", HashPolicy::Layer23 => "layer2+3",
+    HashPolicy::Layer34 => "layer3+4");
+
+fn bond0() -> String {
+    "bond0".into()
+}
+fn hundred() -> u32 {
+    100
+}
+fn lacp() -> BondMode {
+    BondMode::Lacp
+}
+fn slow() -> LacpRate {
+    LacpRate::Slow
+}
+fn layer34() -> HashPolicy {
+    HashPolicy::Layer34
+}
+
+/// A bond of ports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bond {
+    /// Interface name of the bond.
+    #[serde(default = "bond0")]
+    pub name: String,
+    /// Its ports, in order: names, or MAC addresses.
+    pub ports: Vec<Port>,
+    /// Bonding mode.
+    #[serde(default = "lacp")]
+    pub mode: BondMode,
+    /// LACP rate; only for mode 802.3ad.
+    #[serde(default = "slow")]
+    pub lacp_rate: LacpRate,
+    /// Milliseconds between looks at the link.
+    #[serde(default = "hundred")]
+    pub miimon: u32,
+    /// Transmit hash policy.
+    #[serde(default = "layer34")]
+    pub xmit_hash_policy: HashPolicy,
+    /// Bytes; the driver's own where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u16>,
+}
+
+impl Bond {
+    /// The driver's options, `key=value`, in the order that every dialect lists them. `lacp_rate`
+    /// stands only beside mode 802.3ad: the driver refuses it elsewhere.
+    pub fn options(&self) -> Vec<(&'static str, String)> {
+        let mut v = vec![("mode", self.mode.to_string())];
+        if self.mode == BondMode::Lacp {
+            v.push(("lacp_rate", self.lacp_rate.to_string()));
+        }
+        v.push(("miimon", self.miimon.to_string()));
+        if matches!(self.mode, BondMode::Lacp | BondMode::BalanceXor) {
+            v.push(("xmit_hash_policy", self.xmit_hash_policy.to_string()));
+        }
+        v
+    }
+
+    /// Name of each port as the installer will know it, and the MAC that it must be given by:
+    /// a port by name keeps its name; ports by MAC become `nic0`, `nic1`, …, for `eth0` is the
+    /// kernel's own and a rename to it can collide (dracut.cmdline(7), `ifname=`).
+    pub fn named_ports(&self) -> Vec<(String, Option<Mac>)> {
+        self.ports
+            .iter()
+            .enumerate()
+            .map(|(i, p)| match p {
+                Port::Name(n) => (n.clone(), None),
+                Port::Mac(m) => (format!("nic{i}"), Some(*m)),
+            })
+            .collect()
+    }
+
+    /// True where a port bears one of the kernel's own names (`eth0`), which hold only with
+    /// `net.ifnames=0`.
+    pub fn wants_kernel_names(&self) -> bool {
+        self.ports.iter().any(|p| {
+            matches!(p, Port::Name(n) if n.strip_prefix("eth").is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit())))
+        })
+    }
+
+    /// # Errors
+    /// `Usage` for no ports, a port twice, a bad name, a `miimon` of 0.
+    pub fn check(&self) -> Result<()> {
+        check_interface_name(&self.name)?;
+        if self.ports.is_empty() {
+            return Err(Error::usage("bond: no ports"));
+        }
+        for (i, p) in self.ports.iter().enumerate() {
+            if self.ports[..i].contains(p) {
+                return Err(Error::usage(format!("bond: port {p} stands there twice")));
+            }
+            if matches!(p, Port::Name(n) if *n == self.name) {
+                return Err(Error::usage(format!("bond: {p} is the bond itself")));
+            }
+        }
+        if self.miimon == 0 {
+            return Err(Error::usage("bond: miimon 0 means that a dead port is never noticed"));
+        }
+        Ok(())
+    }
+}
+
+/// An address with its prefix length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Cidr {
+    /// The address.
+    pub addr: IpAddr,
+    /// Bits of the network part.
+    pub prefix: u8,
+}
+
+impl Cidr {
+    /// `255.255.255.0`; for IPv6 the prefix length as a number.
+    pub fn netmask(&self) -> String {
+        match self.addr {
+            IpAddr::V4(_) => {
+                let bits = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
+                std::net::Ipv4Addr::from(bits).to_string()
+            }
+            IpAddr::V6(_) => self.prefix.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.addr, self.prefix)
+    }
+}
+
+impl FromStr for Cidr {
+    type Err = Error;
+    fn from_str(s: &str) -> Result<Self> {
+        let bad = || {
+            Error::usage(format!("\"{s}\" is no address with a prefix"))
+                .hint("write it as 192.0.2.10/24")
+        };
+        let (a, p) = s.split_once('/').ok_or_else(bad)?;
+        let addr: IpAddr = a.parse().map_err(|_| bad())?;
+        let prefix: u8 = p.parse().map_err(|_| bad())?;
+        let max = if addr.is_ipv4() { 32 } else { 128 };
+        if prefix == 0 || prefix > max {
+            return Err(bad());
+        }
+        Ok(Cidr { addr, prefix })
+    }
+}
+
+/// How the machine gets its address.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase", tag = "method", deny_unknown_fields)]
+pub enum Address {
+    /// From a lease.
+    #[default]
+    Dhcp,
+    /// Fixed.
+    Static {
+        /// Address and prefix length.
+        address: Cidr,
+        /// Default gateway.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gateway: Option<IpAddr>,
+        /// Name servers.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        dns: Vec<IpAddr>,
+    },
+}
+
+/// The network: a bond or the port that booted, and an address on it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// The bond; absent, the installer uses one port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bond: Option<Bond>,
+    /// The address on it.
+    #[serde(default)]
+    pub address: Address,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bond(ports: &[&str]) -> Bond {
+        Bond {
+            name: bond0(),
+            ports: ports.iter().map(|p| p.parse().expect("port")).collect(),
+            mode: BondMode::Lacp,
+            lacp_rate: LacpRate::Slow,
+            miimon: 100,
+            xmit_hash_policy: HashPolicy::Layer34,
+            mtu: None,
+        }
+    }
+
+    #[test]
+    fn ports_by_mac_get_names_that_the_kernel_does_not_use() {
+        let b = bond(&["52:54:00:00:00:01", "eno2"]);
+        assert_eq!(
+            b.named_ports(),
+            [("nic0".into(), Some(Mac([0x52, 0x54, 0, 0, 0, 1]))), ("eno2".into(), None)]
+        );
+        assert!(!b.wants_kernel_names());
+        assert!(bond(&["eth0"]).wants_kernel_names());
+    }
+
+    #[test]
+    fn lacp_rate_stands_only_beside_lacp() {
+        let mut b = bond(&["eth0", "eth1"]);
+        assert_eq!(b.options()[1], ("lacp_rate", "slow".into()));
+        b.mode = BondMode::ActiveBackup;
+        assert_eq!(b.options().len(), 2);
+    }
+
+    #[test]
+    fn slips_are_refused() {
+        assert!(bond(&[]).check().is_err());
+        assert!(bond(&["eth0", "eth0"]).check().is_err());
+        assert!(bond(&["bond0"]).check().is_err());
+        assert!("a name that is long".parse::<Port>().is_err());
+        assert!("52:54:00:00:00".parse::<Mac>().is_err());
+        assert!("10.0.0.1/33".parse::<Cidr>().is_err());
+        assert_eq!("10.0.0.1/20".parse::<Cidr>().expect("cidr").netmask(), "255.255.240.0");
+    }
+}

@@ -1,0 +1,244 @@
+//! The profile: what the operator wishes for, whatever the installer. TOML in, plain data out.
+
+use super::console::{Console, Serial};
+use super::network::Network;
+use crate::error::{Error, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// What the operator wishes for. Each family destructures this whole, so that a new setting does
+/// not compile until every family says it or refuses it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// Consoles in the kernel's order: the last one becomes /dev/console and gets the installer.
+    pub console: Vec<Console>,
+    /// Keep the installer in text mode.
+    #[serde(default = "yes")]
+    pub text: bool,
+    /// Install without a question, **wiping disks**. Without it the answers leave the disks to the
+    /// operator.
+    #[serde(default)]
+    pub unattended: bool,
+    /// Further kernel arguments for the installer, each one word as the kernel splits them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra_args: Vec<String>,
+    /// Bond and address.
+    #[serde(default)]
+    pub network: Network,
+    /// What the installed system is to be.
+    #[serde(default)]
+    pub install: Install,
+    /// The operator's own answer files, in place of ours.
+    #[serde(default)]
+    pub answers: Answers,
+}
+
+/// The installed system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Install {
+    /// Host name; from DHCP or the installer's own where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// Root's password as a crypt(3) hash (`$6$…`); locked where absent. A plain one is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_password_hash: Option<String>,
+    /// Root's SSH public keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ssh_keys: Vec<String>,
+    /// As in /usr/share/zoneinfo.
+    #[serde(default = "utc")]
+    pub timezone: String,
+    /// As in LANG.
+    #[serde(default = "lang")]
+    pub locale: String,
+    /// Console keymap.
+    #[serde(default = "us")]
+    pub keyboard: String,
+    /// Packages beyond the minimum.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<String>,
+    /// Where packages come from, when not from the tree itself: a mirror's URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<String>,
+}
+
+/// The operator's own answer files: paths relative to the profile.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Answers {
+    /// For Anaconda.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kickstart: Option<PathBuf>,
+    /// For the Debian installer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preseed: Option<PathBuf>,
+}
+
+fn yes() -> bool {
+    true
+}
+fn utc() -> String {
+    "Etc/UTC".into()
+}
+fn lang() -> String {
+    "en_US.UTF-8".into()
+}
+fn us() -> String {
+    "us".into()
+}
+
+impl Default for Install {
+    fn default() -> Self {
+        Install {
+            hostname: None,
+            root_password_hash: None,
+            ssh_keys: vec![],
+            timezone: utc(),
+            locale: lang(),
+            keyboard: us(),
+            packages: vec![],
+            mirror: None,
+        }
+    }
+}
+
+/// The bundled default, as the user would write it.
+pub const METAL: &str = include_str!("../../profiles/metal.toml");
+
+impl Profile {
+    /// Reads a profile and checks it.
+    ///
+    /// # Errors
+    /// `Usage`, naming `name`, line and field.
+    pub fn from_toml(text: &str, name: &str) -> Result<Self> {
+        let p: Profile = toml::from_str(text).map_err(|e| {
+            let line =
+                e.span().map_or(0, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
+            Error::usage(e.message().replace('\n', " "))
+                .source_name(format!("{name}:{line}"))
+                .hint("`isowright recipe schema --profile` lists the fields")
+        })?;
+        p.check().map_err(|e| e.source_name(name))?;
+        Ok(p)
+    }
+
+    /// The bundled `metal` profile.
+    ///
+    /// # Errors
+    /// Never, as a test shows.
+    pub fn metal() -> Result<Self> {
+        Self::from_toml(METAL, "metal")
+    }
+
+    /// The serial port among the consoles that the operator watches: the last one.
+    pub fn serial(&self) -> Option<&Serial> {
+        self.console.iter().rev().find_map(Console::serial)
+    }
+
+    /// # Errors
+    /// `Usage` for what no installer could do.
+    pub fn check(&self) -> Result<()> {
+        if let Some(b) = &self.network.bond {
+            b.check()?;
+        }
+        for (i, c) in self.console.iter().enumerate() {
+            if self.console[..i].contains(c) {
+                return Err(Error::usage(format!("console {c} stands there twice")));
+            }
+        }
+        if let Some(h) = &self.install.root_password_hash
+            && !(h.starts_with('$')
+                && h.matches('$').count() >= 3
+                && h.is_ascii()
+                && !h.contains(|c: char| c.is_whitespace() || c == '"' || c == '\''))
+        {
+            return Err(Error::usage("root_password_hash is not a crypt(3) hash")
+                .hint("make one with `openssl passwd -6`; a plain password is never taken"));
+        }
+        if let Some(h) = &self.install.hostname
+            && (h.is_empty()
+                || h.len() > 253
+                || !h.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.')))
+        {
+            return Err(Error::usage(format!("\"{h}\" is no host name")));
+        }
+        for (what, v) in [
+            ("timezone", &self.install.timezone),
+            ("locale", &self.install.locale),
+            ("keyboard", &self.install.keyboard),
+        ] {
+            if v.is_empty()
+                || !v.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./+@".contains(&b))
+            {
+                return Err(Error::usage(format!(
+                    "{what} \"{v}\" has characters that no {what} has"
+                )));
+            }
+        }
+        for p in &self.install.packages {
+            if p.is_empty()
+                || !p.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.+@^:*".contains(&b))
+            {
+                return Err(Error::usage(format!("\"{p}\" is no package name")));
+            }
+        }
+        for k in &self.install.ssh_keys {
+            if k.contains(['\n', '\r', '"', '\'', '\\', '$', '`'])
+                || k.split_whitespace().count() < 2
+            {
+                return Err(Error::usage(
+                    "an SSH key is not one line of \"type base64 [comment]\"",
+                ));
+            }
+        }
+        if let Some(m) = &self.install.mirror
+            && !((m.starts_with("http://") || m.starts_with("https://"))
+                && m.bytes().all(|b| b.is_ascii_graphic() && !b"\"'\\`$".contains(&b)))
+        {
+            return Err(Error::usage(format!("mirror \"{m}\" is no http(s) URL")));
+        }
+        for a in &self.extra_args {
+            if a.is_empty() || a.bytes().any(|b| b < 0x20 || b == 0x7f) {
+                return Err(Error::usage(format!(
+                    "extra_args: \"{}\" is no kernel argument",
+                    a.escape_debug()
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metal_says_what_the_mission_says() {
+        let p = Profile::metal().expect("bundled profile");
+        let c: Vec<String> = p.console.iter().map(|c| c.to_string()).collect();
+        assert_eq!(c, ["tty0", "ttyS1,115200n8"]);
+        let b = p.network.bond.expect("bond");
+        let o: Vec<String> = b.options().iter().map(|(k, v)| format!("{k}={v}")).collect();
+        assert_eq!(o.join(","), "mode=802.3ad,lacp_rate=slow,miimon=100,xmit_hash_policy=layer3+4");
+        assert!(p.text && !p.unattended);
+    }
+
+    #[test]
+    fn a_typo_is_told_with_its_line() {
+        let e = Profile::from_toml("console = [\"tty0\"]\nunatended = true\n", "p.toml")
+            .expect_err("typo");
+        assert!(e.to_string().starts_with("p.toml:2: unknown field `unatended`"), "{e}");
+    }
+
+    #[test]
+    fn a_plain_password_is_refused() {
+        let e =
+            Profile::from_toml("console = []\n[install]\nroot_password_hash = \"hunter2\"\n", "p")
+                .expect_err("plain");
+        assert!(!e.to_string().contains("hunter2"), "the secret is not echoed: {e}");
+    }
+}

@@ -1,0 +1,1 @@
+//! Recipes: one TOML per distribution line, data, compiled in.
