@@ -1,11 +1,14 @@
 //! SYNTAX. Bytes and text to values and back. Formats know no distribution, no profile and no sink.
 
 pub mod diskinfo;
+pub mod dracut;
 pub mod fat;
 pub mod grub;
 pub mod ipxe;
 pub mod iso9660;
 pub mod kickstart;
+pub mod paths;
 pub mod preseed;
+mod spans;
 pub mod syslinux;
 pub mod treeinfo;
