@@ -2,12 +2,15 @@
 
 pub mod cpio;
 pub mod diskinfo;
+pub mod dracut;
 pub mod fat;
 pub mod grub;
 pub mod ipxe;
 pub mod initrd;
 pub mod iso9660;
 pub mod kickstart;
+pub mod paths;
 pub mod preseed;
+mod spans;
 pub mod syslinux;
 pub mod treeinfo;
