@@ -5,7 +5,7 @@ use super::resolve::{self, Wish};
 use super::term::{self, Bar};
 use super::Outcome;
 use crate::error::{Error, ErrorKind, Result};
-use crate::media::{self, Media};
+use crate::media::Media;
 use crate::plan::{self, Plan, render};
 use crate::publish::{self, MANIFEST, dir::DirSink, manifest::Manifest};
 use crate::recipe::select;
@@ -34,18 +34,18 @@ fn make(wish: &Wish) -> Result<(Media, Plan)> {
     if let Some(want) = wish.sha256 {
         check_digest(&media, want)?;
     }
-    let docs = media::bootdocs::find(&media);
-    let identity = media::identity::identify(&media);
+    let (docs, identity) = (media.boot_docs(), media.identity());
+    let has_kernel = docs.has_kernel(&media.tree);
     let recipe = match &wish.recipe {
-        Some(name) => select::by_name(&wish.recipes, name)?.clone(),
-        None => select::select(&wish.recipes, &identity, &media.tree)
-            .map_err(|e| e.source_name(&media.name))?
-            .recipe
-            .clone(),
+        Some(name) => select::by_name(&wish.recipes, name)?,
+        None => {
+            let chosen = select::select(&wish.recipes, &identity, &media.tree, has_kernel);
+            chosen.map_err(|e| e.source_name(&media.name))?.recipe
+        }
     };
     let mut target = wish.target.clone();
     if let (None, Some(n)) = (&target.netboot, &recipe.netboot)
-        && let Some((k, i)) = n.installed(&identity)
+        && let Some((k, i)) = n.packaged(&identity).filter(|(k, i)| k.exists() && i.exists())
     {
         target.netboot = Some(resolve::pair(&k, &i)?);
     }
@@ -53,7 +53,7 @@ fn make(wish: &Wish) -> Result<(Media, Plan)> {
         media: &media,
         docs: &docs,
         identity: &identity,
-        recipe: &recipe,
+        recipe,
         profile: &wish.profile,
         target: &target,
     })
@@ -77,28 +77,43 @@ fn check_digest(media: &Media, want: crate::content::copy::Digest) -> Result<()>
 }
 
 pub fn run(a: &Build) -> Result<Outcome> {
-    let wish = resolve::wish(&a.source)?;
-    let out = a.output.clone().or(wish.output.clone());
-    let (_media, plan) = make(&wish)?;
+    let mut wish = resolve::wish(&a.source)?;
+    let forced = wish.target.extent;
+    let outputs = match &a.output {
+        Some(o) => vec![(o.clone(), forced)],
+        None => std::mem::take(&mut wish.outputs),
+    };
     if a.dry_run {
-        return show(&plan, false, a.json);
+        return show(&make(&wish)?.1, false, a.json);
     }
-    let out = out.ok_or_else(|| Error::usage("where to?").hint("name the folder with -o DIR"))?;
-    let earlier = earlier(&out)?;
-    let sink = DirSink::tree(&out)?;
+    if outputs.is_empty() {
+        return Err(Error::usage("where to?").hint("name the folder with -o DIR"));
+    }
+    for (out, extent) in outputs {
+        if forced == plan::Extent::AsNeeded {
+            wish.target.extent = extent;
+        }
+        write(&make(&wish)?.1, &out, a.json)?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn write(plan: &Plan, out: &Path, json: bool) -> Result<()> {
+    let earlier = earlier(out)?;
+    let sink = DirSink::tree(out)?;
     let bar = Bar::new(plan.bytes());
-    let done = publish::run(&plan, &sink, earlier.as_ref(), &bar).map_err(|e| e.source_name(out.display()))?;
+    let done = publish::run(plan, &sink, earlier.as_ref(), &bar)
+        .map_err(|e| e.source_name(out.display()))?;
     if term::STOP.load(Ordering::Relaxed) {
         return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
     }
     sink.finish()?;
     bar.end();
-    if a.json {
-        term::out(&done.manifest.to_json()?);
-        return Ok(Outcome::Done);
+    match json {
+        true => term::out(&done.manifest.to_json()?),
+        false => term::out(&report(plan, &done, out)),
     }
-    term::out(&report(&plan, &done, &out));
-    Ok(Outcome::Done)
+    Ok(())
 }
 
 fn earlier(out: &Path) -> Result<Option<Manifest>> {

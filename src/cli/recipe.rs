@@ -39,13 +39,14 @@ fn list(folder: Option<&Path>, as_json: bool) -> Result<Outcome> {
 fn show(name: &str, folder: Option<&Path>) -> Result<Outcome> {
     let all = resolve::recipes(folder)?;
     let r: &Recipe = select::by_name(&all, name)?;
-    term::out(&r.text);
+    let text = recipe::text_of(r)?;
+    term::out(&text);
     Ok(Outcome::Done)
 }
 
 fn lint_file(file: &Path) -> Result<Outcome> {
     let text = resolve::read_text(file)?;
-    let findings = lint::lint(&text, &file.display().to_string());
+    let findings = lint::lint(&text, &recipe::bundled()?);
     if findings.is_empty() {
         term::out(&format!("{}: nothing to complain about\n", file.display()));
         return Ok(Outcome::Done);
@@ -55,7 +56,7 @@ fn lint_file(file: &Path) -> Result<Outcome> {
         let _ = writeln!(s, "{}:{}: {}: {}", file.display(), f.line, f.severity, term::safe(&f.message));
     }
     term::out(&s);
-    Ok(match findings.iter().any(lint::Finding::is_error) {
+    Ok(match findings.iter().any(|f| f.severity == lint::Severity::Error) {
         true => Outcome::Different,
         false => Outcome::Done,
     })

@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::media::{self, Media};
 use crate::model::profile::Profile;
 use crate::plan::{Extent, NetbootPair, Target};
+use crate::recipe::job::{Job, JobProfile};
 use crate::recipe::{self, Recipe};
 use std::path::{Path, PathBuf};
 
@@ -55,8 +56,8 @@ pub struct Wish {
     pub recipe: Option<String>,
     /// The recipes.
     pub recipes: Vec<Recipe>,
-    /// Where a recipe file wants it.
-    pub output: Option<PathBuf>,
+    /// Where a recipe file wants it, and how much of the medium.
+    pub outputs: Vec<(PathBuf, Extent)>,
 }
 
 /// Reads a file that the user named: small, and told by name where it fails.
@@ -73,7 +74,7 @@ pub fn read_text(path: &Path) -> Result<String> {
 /// The recipes, with the user's folder over the bundled ones.
 pub fn recipes(folder: Option<&Path>) -> Result<Vec<Recipe>> {
     match folder {
-        Some(dir) => recipe::with_folder(dir),
+        Some(dir) => recipe::load_folder(dir),
         None => recipe::bundled(),
     }
 }
@@ -117,44 +118,32 @@ fn from_image(a: &Source) -> Result<Wish> {
         profile,
         recipe: None,
         recipes: recipes(a.recipes.as_deref())?,
-        output: None,
+        outputs: Vec::new(),
     })
 }
 
 fn from_job(a: &Source) -> Result<Wish> {
-    let text = read_text(&a.source)?;
-    let job = recipe::job::Job::from_toml(&text, &a.source.display().to_string())?;
-    let dir = a.source.parent().unwrap_or(Path::new(""));
-    let at = |p: &PathBuf| dir.join(p);
-    let own_profile = job.profile_path().map(|p| at(&p));
-    let path = a.profile.clone().or(own_profile);
-    let profile = match (&path, job.inline_profile()) {
-        (None, Some(p)) => p.clone(),
-        _ => profile(path.as_deref())?,
+    let job = Job::from_toml(&read_text(&a.source)?, &a.source)?;
+    let (profile, beside) = match (&a.profile, &job.profile) {
+        (Some(p), _) | (None, Some(JobProfile::File(p))) => (profile(Some(p))?, p.clone()),
+        // The job has made an inline profile's own paths relative to itself already.
+        (None, Some(JobProfile::Inline(p))) => ((**p).clone(), PathBuf::new()),
+        (None, None) => (Profile::metal()?, PathBuf::new()),
     };
-    let own_answers = match &job.answers {
-        Some(f) => Some(own(&at(f))?),
-        None => own_of(&profile, path.as_deref().or(Some(&a.source)))?,
-    };
-    let netboot = match &job.netboot {
-        Some(n) => Some(pair(&at(&n.kernel), &at(&n.initrd))?),
-        None => None,
-    };
+    let netboot = job.netboot.as_ref().map(|n| pair(&n.kernel, &n.initrd)).transpose()?;
     Ok(Wish {
-        image: at(&job.source.path),
+        image: job.source.path.clone(),
         sha256: job.source.sha256,
-        profile,
         target: Target {
-            extent: job.extent(),
             base_url: job.base_url.as_deref().map(base_url).transpose()?,
             netboot,
-            own_answers,
-            entry: job.entry.clone(),
-            source_date_epoch: None,
+            own_answers: own_of(&profile, Some(&beside))?,
+            ..Target::default()
         },
-        recipe: job.recipe.clone(),
+        profile,
+        recipe: job.recipe,
         recipes: recipes(a.recipes.as_deref())?,
-        output: job.output_dir().map(|p| at(&p)),
+        outputs: job.output.iter().map(|o| (o.dir.clone(), o.extent())).collect(),
     })
 }
 

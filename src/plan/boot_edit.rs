@@ -1,12 +1,14 @@
 //! From the medium's boot entries to the one that the tree starts, with the family's words in it.
 
-use super::{Chosen, NetbootPair, Target};
+use super::{Chosen, Inputs, NetbootPair, Target};
 use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
 use crate::family::draft::{ArgOp, Draft, Note};
+use crate::format::treeinfo::TreeInfo;
 use crate::media::Media;
 use crate::media::bootdocs::BootDocs;
+use crate::media::identity::Identity;
 use crate::model::boot::{FoundEntry, Payload};
 use crate::model::cmdline::Cmdline;
 use crate::plan::Origin;
@@ -44,7 +46,8 @@ pub struct Piece {
 ///
 /// # Errors
 /// `NotFound` where nothing can be started, or the recipe wants a netboot pair and none is given.
-pub fn choose(media: &Media, docs: &BootDocs, recipe: &Recipe, target: &Target) -> Result<Start> {
+pub fn choose(inputs: &Inputs) -> Result<Start> {
+    let Inputs { media, docs, identity, recipe, target, .. } = inputs;
     let entry = choose_entry(media, docs, target)?;
     let cmdline = match entry.as_ref().map(|e| &e.entry.payload) {
         Some(Payload::Linux { cmdline, .. }) => cmdline.clone(),
@@ -53,11 +56,11 @@ pub fn choose(media: &Media, docs: &BootDocs, recipe: &Recipe, target: &Target) 
     if let Some(pair) = &target.netboot {
         return Ok(from_pair(pair, entry, cmdline));
     }
-    if let Some(why) = &recipe.netboot {
-        return Err(Error::new(ErrorKind::NotFound, why.why.clone()).hint(why.hint()));
+    if let Some(n) = &recipe.netboot {
+        return Err(Error::new(ErrorKind::NotFound, n.why.clone()).hint(n.ask(identity)));
     }
     let mut notes = Vec::new();
-    let (kernel, initrds) = match recipe.treeinfo_pair(&media.tree)? {
+    let (kernel, initrds) = match treeinfo_pair(media, identity) {
         Some((k, i)) => {
             let by = ".treeinfo names it";
             (piece(media, &k, by)?, vec![piece(media, &i, by)?])
@@ -90,6 +93,17 @@ fn from_pair(pair: &NetbootPair, entry: Option<FoundEntry>, cmdline: Cmdline) ->
         cmdline,
         notes: Vec::new(),
     }
+}
+
+/// Kernel and initrd for network boot, as `.treeinfo` names them in `[images-ARCH]`; `None` where it
+/// does not, or names what is not there (the menus are asked then).
+fn treeinfo_pair(media: &Media, identity: &Identity) -> Option<(TreePath, TreePath)> {
+    let arch = identity.arch.as_ref()?.value;
+    let (_, content) = media.tree.file_any_case(&".treeinfo".parse().ok()?)?;
+    let info = TreeInfo::parse(&content.read_all(1 << 20).ok()?).ok()?;
+    let (kernel, initrd) = info.boot_files(arch.kernel())?;
+    let there = |p: &str| media.tree.file_any_case(&p.parse().ok()?).map(|(p, _)| p.clone());
+    Some((there(kernel)?, there(initrd)?))
 }
 
 fn choose_entry(media: &Media, docs: &BootDocs, target: &Target) -> Result<Option<FoundEntry>> {
@@ -140,13 +154,7 @@ pub(crate) fn medium_origin(path: &TreePath, content: &Content) -> Origin {
 }
 
 fn assumed(media: &Media, recipe: &Recipe, notes: &mut Vec<Note>) -> Result<(Piece, Vec<Piece>)> {
-    let find = |candidates: &[String]| {
-        candidates.iter().find_map(|c| {
-            let p: TreePath = c.parse().ok()?;
-            media.tree.file_any_case(&p).map(|(p, _)| p.clone())
-        })
-    };
-    let (Some(k), Some(i)) = (find(&recipe.boot.kernel), find(&recipe.boot.initrd)) else {
+    let Some((k, i)) = recipe.boot_files(&media.tree) else {
         return Err(nothing_to_start().source_name(&media.name));
     };
     notes.push(Note {
@@ -174,9 +182,9 @@ pub fn edit(start: &Start, draft: &Draft) -> Result<Chosen> {
     for e in &draft.args {
         let before = c.clone();
         match &e.op {
-            ArgOp::Set(w) => c.set(w),
-            ArgOp::Append(w) => c.append(w),
-            ArgOp::AppendForTarget(w) => c.append_for_target(w),
+            ArgOp::Set(w) => c.set(w)?,
+            ArgOp::Append(w) => c.append(w)?,
+            ArgOp::AppendForTarget(w) => c.append_for_target(w)?,
             ArgOp::Remove(k) => {
                 c.remove(k);
             }
@@ -185,7 +193,7 @@ pub fn edit(start: &Start, draft: &Draft) -> Result<Chosen> {
             edits.push(e.clone());
         }
     }
-    let cmdline = c.to_string();
+    let cmdline = c.as_str().trim().to_owned();
     // arch/x86 COMMAND_LINE_SIZE is 2048 with the final NUL; BIOS loaders cut it without a word.
     if cmdline.len() > 2047 - 200 {
         return Err(Error::unsupported(format!(
@@ -201,7 +209,7 @@ pub fn edit(start: &Start, draft: &Draft) -> Result<Chosen> {
             .entry
             .as_ref()
             .map_or_else(String::new, |e| super::printable(&e.entry.title)),
-        vendor_cmdline: vendor.to_string(),
+        vendor_cmdline: vendor.as_str().to_owned(),
         cmdline,
         edits,
     })

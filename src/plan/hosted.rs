@@ -7,7 +7,6 @@ use crate::content::tree::{Node, NodeKind};
 use crate::error::Result;
 use crate::family::draft::{BASE, Draft, Hosted};
 use crate::media::Media;
-use crate::recipe::Recipe;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Copies below one linked folder; a medium could link folders into each other for ever.
@@ -123,14 +122,4 @@ fn follow(
             Ok(())
         }
     }
-}
-
-/// Bytes of the files that the route holds in RAM, as the recipe names them.
-pub fn ram_payload(media: &Media, recipe: &Recipe) -> u64 {
-    recipe
-        .ram_files()
-        .iter()
-        .filter_map(|p| p.parse::<TreePath>().ok())
-        .filter_map(|p| media.tree.file_any_case(&p).map(|(_, c)| c.len()))
-        .sum()
 }

@@ -186,14 +186,17 @@ pub struct Inputs<'a> {
 /// `NotFound` where the medium has no kernel that could be started or the netboot pair is missing,
 /// `Unsupported` where the family can't say the profile, `Corrupt` from the medium.
 pub fn make(inputs: &Inputs) -> Result<Plan> {
-    let Inputs { media, docs, identity, recipe, profile, target } = inputs;
+    let Inputs { media, identity, recipe, profile, target, .. } = inputs;
     let facts = facts(inputs);
     let mut draft = Draft::default();
     recipe.family.say(&facts, profile, &mut draft)?;
+    for n in recipe.notes_for(identity) {
+        draft.notes.push(Note { warning: n.warning, text: n.text.clone(), assumed: false });
+    }
     for n in media.notes() {
         draft.note(format!("the medium: {n}"));
     }
-    let start = boot_edit::choose(media, docs, recipe, target)?;
+    let start = boot_edit::choose(inputs)?;
     draft.notes.extend(start.notes.iter().cloned());
     let chosen = boot_edit::edit(&start, &draft)?;
 
@@ -227,17 +230,10 @@ pub fn make(inputs: &Inputs) -> Result<Plan> {
 
 fn facts(inputs: &Inputs) -> Facts {
     let Inputs { media, identity, recipe, target, .. } = inputs;
-    Facts {
-        distro: recipe.name.clone(),
-        version: identity.version.as_ref().map(|f| f.value.clone()),
-        codename: identity.codename.as_ref().map(|f| f.value.clone()),
-        arch: identity.arch.as_ref().map(|f| f.value),
-        volume_id: identity.volume_id.clone(),
-        paths: media.tree.iter().map(|(p, _)| p.clone()).collect(),
-        base_url: target.base_url.clone(),
-        own_answers: target.own_answers.clone(),
-        ram_payload: hosted::ram_payload(media, recipe),
-    }
+    let mut facts = recipe.facts(identity, &media.tree);
+    facts.base_url = target.base_url.clone();
+    facts.own_answers = target.own_answers.clone();
+    facts
 }
 
 /// Consoles and bond words that the final command line holds: `verify` looks for them in every entry.

@@ -9,6 +9,7 @@ use crate::content::path::TreePath;
 use crate::error::{Error, Result};
 use crate::family::draft::{BASE, Draft};
 use crate::format::{cpio, grub, initrd};
+use crate::model::cmdline::Cmdline;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -239,7 +240,7 @@ fn grub_cfg(title: &str, chosen: &Chosen, draft: &Draft, base: Option<&str>) -> 
              set tree=\"(http,$host)$dir\"\n",
         );
     }
-    let args = grub_args(&chosen.cmdline, &url);
+    let args = grub_args(&chosen.cmdline, &url)?;
     let quoted = title.replace('\'', "");
     let _ = write!(
         s,
@@ -253,7 +254,7 @@ fn grub_cfg(title: &str, chosen: &Chosen, draft: &Draft, base: Option<&str>) -> 
 }
 
 /// Each word quoted as far as GRUB needs it; the URL's variables stay open to GRUB.
-fn grub_args(cmdline: &str, url: &str) -> String {
+fn grub_args(cmdline: &str, url: &str) -> Result<String> {
     let word = |w: &str| match w.split_once(BASE) {
         Some((before, after)) => {
             let (b, a) = (grub::quote(before), grub::quote(after));
@@ -262,6 +263,6 @@ fn grub_args(cmdline: &str, url: &str) -> String {
         }
         None => grub::quote(w),
     };
-    let c: crate::model::cmdline::Cmdline = crate::model::cmdline::Cmdline::parse(cmdline);
-    c.words().map(|w| word(w.raw())).collect::<Vec<_>>().join(" ")
+    let c = Cmdline::parse(cmdline)?;
+    Ok(c.words().map(|w| word(w.raw)).collect::<Vec<_>>().join(" "))
 }
