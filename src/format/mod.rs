@@ -1,5 +1,6 @@
 //! SYNTAX. Bytes and text to values and back. Formats know no distribution, no profile and no sink.
 
+pub mod answers;
 pub mod diskinfo;
 pub mod fat;
 pub mod grub;
