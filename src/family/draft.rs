@@ -31,6 +31,10 @@ pub struct Facts {
     pub own_answers: Option<(String, Vec<u8>)>,
     /// Bytes of all that must be held in RAM by the route (stage 2, squashfs), as the recipe names it.
     pub ram_payload: u64,
+    /// RAM in MiB below which the route is known to fail, by the recipe's figures; 0: unknown.
+    pub ram_mib: u64,
+    /// What the recipe says must be hosted; the family may find that less will do.
+    pub hosted: Hosted,
 }
 
 impl Facts {

@@ -2,3 +2,4 @@
 
 pub mod bootdocs;
 pub mod identity;
+pub mod labels;
