@@ -8,10 +8,13 @@ use crate::error::{Error, Result};
 use crate::format::paths;
 use crate::model::boot::{BootEntry, Payload};
 use crate::model::cmdline::{Cmdline, spell};
+use std::cell::Cell;
 use std::collections::HashMap;
 
 /// `a=$a$a` doubles each time; nothing real comes near.
 const MAX_VALUE: usize = 64 << 10;
+/// All values together, so that a small script can't fill the memory.
+const MAX_EXPANDED: usize = 8 << 20;
 
 /// What we call the device that the medium is.
 const MEDIUM: &str = "medium";
@@ -28,6 +31,8 @@ pub(super) struct Menu<'a> {
     /// Commands in no entry and no function.
     outside: Vec<&'a Command>,
     default: Option<String>,
+    /// Bytes that may still be put in for variables.
+    left: Cell<usize>,
 }
 
 /// `linux`, `linuxefi`, `linux16`, …
@@ -65,6 +70,7 @@ impl<'a> Menu<'a> {
             commands: script.entries.iter().map(|_| Vec::new()).collect(),
             outside: Vec::new(),
             default: None,
+            left: Cell::new(MAX_EXPANDED),
         };
         m.top.insert("root".into(), Some(MEDIUM.into()));
         m.top.insert("prefix".into(), Some(format!("({MEDIUM})/{base}")));
@@ -114,7 +120,10 @@ impl<'a> Menu<'a> {
             match p {
                 Part::Text(t) => out.push_str(&String::from_utf8_lossy(t)),
                 Part::Var(name, written) => match self.lookup(name, entry) {
-                    Some(v) if out.len() + v.len() <= MAX_VALUE => out.push_str(v),
+                    Some(v) if out.len() + v.len() <= MAX_VALUE && v.len() <= self.left.get() => {
+                        self.left.set(self.left.get() - v.len());
+                        out.push_str(v);
+                    }
                     _ => return Err(written.clone()),
                 },
             }
