@@ -49,7 +49,10 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             if e.file_type().unwrap().is_dir() {
                 todo.push(e.path());
             } else {
-                out.insert(e.path().strip_prefix(dir).unwrap().to_owned(), std::fs::read(e.path()).unwrap());
+                out.insert(
+                    e.path().strip_prefix(dir).unwrap().to_owned(),
+                    std::fs::read(e.path()).unwrap(),
+                );
             }
         }
     }
@@ -67,14 +70,28 @@ fn build(out: &Path, more: &[&str]) {
 #[test]
 fn inspect_says_what_it_is_and_how_we_know() {
     let text = ok(&["inspect", &demo()]);
-    for word in ["AlmaLinux", "9.4", "x86_64", ".treeinfo", "El Torito", "isolinux/isolinux.cfg", "efiboot.img!"] {
+    for word in [
+        "AlmaLinux",
+        "9.4",
+        "x86_64",
+        ".treeinfo",
+        "El Torito",
+        "isolinux/isolinux.cfg",
+        "efiboot.img!",
+    ] {
         assert!(text.contains(word), "{word} is not in:\n{text}");
     }
     let v: serde_json::Value = serde_json::from_str(&ok(&["inspect", &demo(), "--json"])).unwrap();
     assert_eq!(v["identity"]["version"]["value"], "9.4");
     assert_eq!(v["recipe"]["name"], "almalinux");
     assert!(v["entries"].as_array().unwrap().len() >= 2);
-    assert!(v["boot_files"].as_array().unwrap().iter().any(|f| f["what"] == "kernel" && f["offset"].is_u64()));
+    assert!(
+        v["boot_files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|f| f["what"] == "kernel" && f["offset"].is_u64())
+    );
 }
 
 #[test]
@@ -82,8 +99,11 @@ fn ls_cat_and_extract_agree() {
     let tmp = tempfile::tempdir().unwrap();
     let out = tmp.path().join("x");
     ok(&["extract", &demo(), "-o", out.to_str().unwrap()]);
-    let listed: Vec<String> =
-        ok(&["ls", "-R", &demo()]).lines().filter(|l| !l.ends_with('/')).map(str::to_owned).collect();
+    let listed: Vec<String> = ok(&["ls", "-R", &demo()])
+        .lines()
+        .filter(|l| !l.ends_with('/'))
+        .map(str::to_owned)
+        .collect();
     let got = files(&out);
     assert_eq!(listed.len(), got.len());
     for l in &listed {
@@ -94,9 +114,20 @@ fn ls_cat_and_extract_agree() {
     assert_eq!(Some(&inner.stdout), got.get(Path::new("EFI/BOOT/grub.cfg")));
 
     let some = tmp.path().join("some");
-    ok(&["extract", &demo(), "isolinux/*.cfg", ".treeinfo", "images/efiboot.img!/**/*.cfg", "-o", some.to_str().unwrap()]);
+    ok(&[
+        "extract",
+        &demo(),
+        "isolinux/*.cfg",
+        ".treeinfo",
+        "images/efiboot.img!/**/*.cfg",
+        "-o",
+        some.to_str().unwrap(),
+    ]);
     let names: Vec<String> = files(&some).keys().map(|p| p.display().to_string()).collect();
-    assert_eq!(names, [".treeinfo", "images/efiboot.img!/EFI/BOOT/grub.cfg", "isolinux/isolinux.cfg"]);
+    assert_eq!(
+        names,
+        [".treeinfo", "images/efiboot.img!/EFI/BOOT/grub.cfg", "isolinux/isolinux.cfg"]
+    );
 }
 
 #[test]
@@ -110,11 +141,17 @@ fn a_build_verifies_and_two_are_byte_equal() {
     assert!(fa == fb);
     assert!(fa.contains_key(Path::new("repo/.treeinfo")), "dotfiles are hosted too");
     ok(&["verify", a.to_str().unwrap()]);
-    let sums = Command::new("sha256sum").args(["-c", "--quiet", "SHA256SUMS"]).current_dir(&a).status().unwrap();
+    let sums = Command::new("sha256sum")
+        .args(["-c", "--quiet", "SHA256SUMS"])
+        .current_dir(&a)
+        .status()
+        .unwrap();
     assert!(sums.success());
     let ipxe = String::from_utf8(fa[Path::new("boot.ipxe")].clone()).unwrap();
     assert!(ipxe.starts_with("#!ipxe\n"));
-    assert!(ipxe.contains("bond=bond0:eth0,eth1:mode=802.3ad,lacp_rate=slow,miimon=100,xmit_hash_policy=layer3+4"));
+    assert!(ipxe.contains(
+        "bond=bond0:eth0,eth1:mode=802.3ad,lacp_rate=slow,miimon=100,xmit_hash_policy=layer3+4"
+    ));
     let last = ipxe.rfind("console=").map(|i| &ipxe[i..]).unwrap();
     assert!(last.starts_with("console=ttyS1,115200n8"));
 }
@@ -226,7 +263,11 @@ fn a_full_disk_leaves_no_file_under_its_final_name() {
     assert_eq!(o.status.code(), Some(2), "{}", String::from_utf8_lossy(&o.stderr));
     let left = files(&out);
     assert!(!left.contains_key(Path::new("boot.ipxe")));
-    assert!(left.keys().all(|p| !p.to_string_lossy().contains("isowright-part")), "{:?}", left.keys());
+    assert!(
+        left.keys().all(|p| !p.to_string_lossy().contains("isowright-part")),
+        "{:?}",
+        left.keys()
+    );
     build(&out, &[]);
     ok(&["verify", out.to_str().unwrap()]);
 }
@@ -238,9 +279,16 @@ fn a_job_file_builds_the_same_tree() {
     let sum = Command::new("sha256sum").arg(demo()).output().unwrap();
     let sum = String::from_utf8_lossy(&sum.stdout)[..64].to_owned();
     let text = |sum: &str| {
-        format!("profile = \"metal.toml\"\n[source]\npath = \"{}\"\nsha256 = \"{sum}\"\n[[output]]\ndir = \"out\"\n", demo())
+        format!(
+            "profile = \"metal.toml\"\n[source]\npath = \"{}\"\nsha256 = \"{sum}\"\n[[output]]\ndir = \"out\"\n",
+            demo()
+        )
     };
-    std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/metal.toml"), tmp.path().join("metal.toml")).unwrap();
+    std::fs::copy(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/metal.toml"),
+        tmp.path().join("metal.toml"),
+    )
+    .unwrap();
     std::fs::write(&job, text(&sum)).unwrap();
     let job = job.to_str().unwrap();
     assert!(ok(&["recipe", "lint", job]).contains("nothing to complain"));
@@ -267,9 +315,14 @@ fn dry_runs_write_nothing() {
 fn source_date_epoch_is_in_the_manifest_and_on_the_files() {
     let tmp = tempfile::tempdir().unwrap();
     let out = tmp.path().join("t");
-    let s = tool().args(["build", &demo(), "-o", out.to_str().unwrap()]).env("SOURCE_DATE_EPOCH", "1600000000").status().unwrap();
+    let s = tool()
+        .args(["build", &demo(), "-o", out.to_str().unwrap()])
+        .env("SOURCE_DATE_EPOCH", "1600000000")
+        .status()
+        .unwrap();
     assert!(s.success());
-    let m: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("manifest.json")).unwrap()).unwrap();
+    let m: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(out.join("manifest.json")).unwrap()).unwrap();
     assert_eq!(m["source_date_epoch"], 1_600_000_000);
     let t = std::fs::metadata(out.join("boot.ipxe")).unwrap().modified().unwrap();
     assert_eq!(t.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(), 1_600_000_000);
@@ -289,7 +342,20 @@ fn index_offers_the_trees_and_waits_safely() {
 
 #[test]
 fn help_fits_80_columns_and_shows_examples() {
-    let verbs = ["inspect", "ls", "cat", "extract", "plan", "build", "verify", "boot", "index", "completions", "man", "recipe"];
+    let verbs = [
+        "inspect",
+        "ls",
+        "cat",
+        "extract",
+        "plan",
+        "build",
+        "verify",
+        "boot",
+        "index",
+        "completions",
+        "man",
+        "recipe",
+    ];
     let mut pages = vec![ok(&["--help"])];
     pages.extend(verbs.iter().map(|v| ok(&[v, "--help"])));
     for p in &pages {
@@ -313,7 +379,12 @@ fn completions_and_man_pages_come_out() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
-    let mut c = tool().args(["ls", "-R", &demo()]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut c = tool()
+        .args(["ls", "-R", &demo()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     drop(c.stdout.take());
     let o = c.wait_with_output().unwrap();
     assert!(o.status.success(), "{}", String::from_utf8_lossy(&o.stderr));
@@ -323,7 +394,18 @@ fn a_reader_that_goes_away_is_no_error() {
 #[test]
 fn recipes_are_listed_shown_linted_and_have_a_schema() {
     let list = ok(&["recipe", "list"]);
-    for name in ["almalinux", "rocky", "rhel", "centos-stream", "oracle", "fedora", "debian", "devuan", "debian-live", "generic"] {
+    for name in [
+        "almalinux",
+        "rocky",
+        "rhel",
+        "centos-stream",
+        "oracle",
+        "fedora",
+        "debian",
+        "devuan",
+        "debian-live",
+        "generic",
+    ] {
         assert!(list.lines().any(|l| l.split_whitespace().next() == Some(name)), "{name}");
         let tmp = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
         std::fs::write(tmp.path(), ok(&["recipe", "show", name])).unwrap();
@@ -334,7 +416,8 @@ fn recipes_are_listed_shown_linted_and_have_a_schema() {
         assert!(v["properties"].is_object(), "{kind}");
     }
     let tmp = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
-    std::fs::write(tmp.path(), ok(&["recipe", "show", "rocky"]).replace("family", "famly")).unwrap();
+    std::fs::write(tmp.path(), ok(&["recipe", "show", "rocky"]).replace("family", "famly"))
+        .unwrap();
     let o = run(&["recipe", "lint", tmp.path().to_str().unwrap()]);
     assert_eq!(o.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&o.stdout).contains("famly"));
@@ -362,12 +445,18 @@ fn ctrl_c_leaves_no_half_file() {
         return;
     }
     drop(std::fs::remove_dir_all(&big));
-    let mut c = tool().args(["extract", iso.to_str().unwrap(), "-o", out.to_str().unwrap()]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut c = tool()
+        .args(["extract", iso.to_str().unwrap(), "-o", out.to_str().unwrap()])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     std::thread::sleep(std::time::Duration::from_millis(150));
     let killed = Command::new("kill").args(["-INT", &c.id().to_string()]).status().unwrap();
     assert!(killed.success());
     let status = c.wait().unwrap();
-    let left: Vec<_> = std::fs::read_dir(&out).map(|d| d.flatten().map(|e| e.file_name()).collect()).unwrap_or_default();
+    let left: Vec<_> = std::fs::read_dir(&out)
+        .map(|d| d.flatten().map(|e| e.file_name()).collect())
+        .unwrap_or_default();
     if status.success() {
         assert_eq!(left, ["big.bin"], "it was faster than the signal");
     } else {

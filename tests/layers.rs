@@ -18,7 +18,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("publish", &["content", "model", "format", "media", "family", "plan"]),
     ("serve", &["content", "model"]),
     ("boot", &["content", "model", "format", "serve"]),
-    ("cli", &["content", "model", "format", "media", "family", "recipe", "plan", "publish", "serve", "boot"]),
+    (
+        "cli",
+        &[
+            "content", "model", "format", "media", "family", "recipe", "plan", "publish", "serve",
+            "boot",
+        ],
+    ),
 ];
 
 fn sources(dir: &Path, out: &mut Vec<PathBuf>) {
@@ -38,14 +44,18 @@ fn rooms_named(text: &str) -> BTreeSet<String> {
     for line in code.lines().filter(|l| !l.trim_start().starts_with("//")) {
         for (at, _) in line.match_indices("crate::") {
             let rest = &line[at + 7..];
-            let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let name: String =
+                rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             if name.chars().next().is_some_and(char::is_lowercase) {
                 found.insert(name);
             }
             if let Some(list) = rest.strip_prefix('{') {
                 for part in list.split('}').next().unwrap_or("").split(',') {
-                    let name: String =
-                        part.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                    let name: String = part
+                        .trim()
+                        .chars()
+                        .take_while(|c| c.is_alphanumeric() || *c == '_')
+                        .collect();
                     if name.chars().next().is_some_and(char::is_lowercase) {
                         found.insert(name);
                     }

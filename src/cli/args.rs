@@ -283,7 +283,7 @@ pub struct Boot {
     pub nics: u8,
     /// MiB of memory; what the tree needs where absent
     #[arg(long, value_name = "MIB")]
-    pub memory: Option<u64>,
+    pub memory: Option<u32>,
     /// Seconds per firmware
     #[arg(long, default_value_t = 300)]
     pub timeout: u64,

@@ -53,7 +53,11 @@ fn tell(json: bool, e: &Event) {
 fn line(v: &Verdict) -> String {
     match &v.outcome {
         Proof::Passed { seconds, line } => {
-            format!("{:<5} passed after {seconds} s: {}\n", v.firmware.to_string(), term::safe(line))
+            format!(
+                "{:<5} passed after {seconds} s: {}\n",
+                v.firmware.to_string(),
+                term::safe(line)
+            )
         }
         Proof::Failed { why, last } => {
             let mut s = format!("{:<5} FAILED: {why}\n", v.firmware.to_string());

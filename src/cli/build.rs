@@ -1,9 +1,9 @@
 //! `plan` and `build`.
 
+use super::Outcome;
 use super::args::{Build, PlanArgs};
 use super::resolve::{self, Wish};
 use super::term::{self, Bar};
-use super::Outcome;
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::Media;
 use crate::plan::{self, Plan, render};
@@ -35,7 +35,7 @@ fn make(wish: &Wish) -> Result<(Media, Plan)> {
         check_digest(&media, want)?;
     }
     let (docs, identity) = (media.boot_docs(), media.identity());
-    let has_kernel = docs.has_kernel(&media.tree);
+    let has_kernel = !docs.kernels(&media.tree).is_empty();
     let recipe = match &wish.recipe {
         Some(name) => select::by_name(&wish.recipes, name)?,
         None => {
@@ -69,9 +69,12 @@ fn check_digest(media: &Media, want: crate::content::copy::Digest) -> Result<()>
         crate::publish::Progress::advance(&bar, &root, n)
     })?;
     if got != want {
-        return Err(Error::new(ErrorKind::Corrupt, format!("SHA-256 is {got}, not {want} as demanded"))
-            .source_name(&media.name)
-            .hint("download it again, or correct sha256 in the recipe file"));
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            format!("SHA-256 is {got}, not {want} as demanded"),
+        )
+        .source_name(&media.name)
+        .hint("download it again, or correct sha256 in the recipe file"));
     }
     Ok(())
 }

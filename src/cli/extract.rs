@@ -40,9 +40,13 @@ pub fn run(a: &Extract) -> Result<Outcome> {
     for n in media.notes() {
         eprintln!("note: {}", term::safe(&n));
     }
-    let skipped: Vec<&Item> = items.iter().filter(|i| matches!(i.node.kind, NodeKind::Special(_))).collect();
+    let skipped: Vec<&Item> =
+        items.iter().filter(|i| matches!(i.node.kind, NodeKind::Special(_))).collect();
     for i in &skipped {
-        eprintln!("note: {} is a device, pipe or socket and was left out", term::safe(&i.to.to_string()));
+        eprintln!(
+            "note: {} is a device, pipe or socket and was left out",
+            term::safe(&i.to.to_string())
+        );
     }
     let files = items.iter().filter(|i| i.node.content().is_some()).count();
     term::out(&format!("{files} files, {} in {}\n", human(total), a.output.display()));
@@ -55,7 +59,8 @@ fn write(sink: &DirSink, items: &[Item], bar: &Bar) -> Result<()> {
     for i in items.iter().filter(|i| i.node.is_dir()) {
         sink.make_dir(&i.to)?;
     }
-    let files: Vec<(&Item, &Content)> = items.iter().filter_map(|i| i.node.content().map(|c| (i, c))).collect();
+    let files: Vec<(&Item, &Content)> =
+        items.iter().filter_map(|i| i.node.content().map(|c| (i, c))).collect();
     in_parallel(&files, |(i, content)| {
         let meta = PutMeta { mode: i.node.mode, mtime: i.node.mtime, hash: false };
         sink.put(&i.to, content, meta, bar).map(drop)
@@ -96,7 +101,9 @@ fn select<'a>(media: &'a Media, wanted: &[String]) -> Result<Vec<Item<'a>>> {
         if items.len() == before {
             return Err(Error::new(ErrorKind::NotFound, format!("\"{w}\" matches nothing"))
                 .source_name(&media.name)
-                .hint("`isowright ls -R` lists all; quote globs, so that the shell leaves them alone"));
+                .hint(
+                    "`isowright ls -R` lists all; quote globs, so that the shell leaves them alone",
+                ));
         }
     }
     items.sort_by(|a, b| a.to.cmp(&b.to));
@@ -116,7 +123,12 @@ fn glob(pattern: &str) -> Result<GlobMatcher> {
 
 /// A literal path wins over its reading as a glob, so that `[` in a name needs no escape. What lies
 /// below a matching folder comes along.
-fn matching<'a>(tree: &'a Tree, pattern: &str, below: &TreePath, items: &mut Vec<Item<'a>>) -> Result<()> {
+fn matching<'a>(
+    tree: &'a Tree,
+    pattern: &str,
+    below: &TreePath,
+    items: &mut Vec<Item<'a>>,
+) -> Result<()> {
     let mut take = |p: &TreePath, node: &'a Node| items.push(Item { to: below.join_path(p), node });
     let literal = TreePath::new(pattern)?;
     let exact = literal.is_root() || tree.get(&literal).is_some();

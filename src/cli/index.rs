@@ -60,7 +60,9 @@ fn url_path(dir: &str) -> Result<String> {
     let mut s = String::new();
     for b in dir.bytes() {
         match b {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => s.push(char::from(b)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                s.push(char::from(b))
+            }
             _ => write!(s, "%{b:02X}")
                 .map_err(|e| Error::new(ErrorKind::Io, "can't spell the URL").because(e))?,
         }

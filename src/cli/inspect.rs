@@ -47,7 +47,7 @@ impl<'a> Report<'a> {
     fn new(media: &'a Media) -> Result<Self> {
         let (docs, identity) = (media.boot_docs(), media.identity());
         let recipes = crate::recipe::bundled()?;
-        let has_kernel = docs.has_kernel(&media.tree);
+        let has_kernel = !docs.kernels(&media.tree).is_empty();
         let recipe = select::select(&recipes, &identity, &media.tree, has_kernel)
             .map(|s| (s.recipe.name.clone(), s.evidence))
             .map_err(|e| e.to_string());
@@ -90,15 +90,24 @@ impl<'a> Report<'a> {
             self.boot_files.insert(format!("iso:/{path}"), file);
         }
         for f in &self.media.fat_images {
-            for (p, c) in f.tree.files().filter(|(p, _)| p.name().to_ascii_lowercase().ends_with(b".efi")) {
+            for (p, c) in
+                f.tree.files().filter(|(p, _)| p.name().to_ascii_lowercase().ends_with(b".efi"))
+            {
                 let offset = c.origin().map(|(_, o)| o);
                 let file = BootFile { what: "EFI program".into(), size: Some(c.len()), offset };
                 self.boot_files.insert(format!("iso:/{}!/{p}", f.name), file);
             }
         }
         for (i, e) in self.media.boot.iter().flat_map(|b| &b.entries).enumerate() {
-            let path = e.path.as_ref().map_or_else(|| format!("boot image {}", i + 1), |p| format!("iso:/{p}"));
-            let file = BootFile { what: "boot image".into(), size: Some(e.size), offset: Some(e.at) };
+            let path = e
+                .path
+                .as_ref()
+                .map_or_else(|| format!("boot image {}", i + 1), |p| format!("iso:/{p}"));
+            let file = BootFile {
+                what: "boot image".into(),
+                size: Some(e.size),
+                offset: e.content.origin().map(|(_, o)| o),
+            };
             self.boot_files.insert(path, file);
         }
     }
@@ -195,8 +204,17 @@ impl<'a> Report<'a> {
             Some(b) => {
                 let _ = writeln!(s, "  El Torito boot catalog at LBA {}", b.lba);
                 for e in &b.entries {
-                    let what = e.path.as_ref().map_or_else(|| format!("LBA {}", e.lba), TreePath::to_string);
-                    let _ = write!(s, "    {:<5} {:<12} {:>10}  {what}", e.platform.to_string(), e.emulation.to_string(), human(e.size));
+                    let what = e
+                        .path
+                        .as_ref()
+                        .map_or_else(|| format!("LBA {}", e.lba), TreePath::to_string);
+                    let _ = write!(
+                        s,
+                        "    {:<5} {:<12} {:>10}  {what}",
+                        word(&e.platform),
+                        word(&e.emulation),
+                        human(e.size)
+                    );
                     match &e.boot_info {
                         Some(i) if i.ok => s.push_str("  boot-info table"),
                         Some(_) => s.push_str("  boot-info table with a wrong checksum"),
@@ -210,18 +228,41 @@ impl<'a> Report<'a> {
             for p in &mbr.partitions {
                 let active = if p.active { " active" } else { "" };
                 let size = human(u64::from(p.sectors) * 512);
-                let _ = writeln!(s, "  MBR partition {}: type {:#04x}{active}, {size} from sector {}", p.number, p.kind, p.first);
+                let _ = writeln!(
+                    s,
+                    "  MBR partition {}: type {:#04x}{active}, {size} from sector {}",
+                    p.number, p.kind, p.first
+                );
             }
         }
         if let Some(gpt) = &m.partitions.gpt {
             for p in &gpt.partitions {
                 let size = human((p.last + 1).saturating_sub(p.first) * 512);
-                let _ = writeln!(s, "  GPT partition {}: \"{}\" {}, {size} from sector {}", p.number, p.name, p.kind, p.first);
+                let _ = writeln!(
+                    s,
+                    "  GPT partition {}: \"{}\" {}, {size} from sector {}",
+                    p.number, p.name, p.kind, p.first
+                );
             }
         }
         for f in &m.fat_images {
-            let _ = writeln!(s, "  FAT image {}: {} files, {}", f.name, f.tree.files().count(), human(f.content.len()));
+            let _ = writeln!(
+                s,
+                "  FAT image {}: {} files, {}",
+                f.name,
+                f.tree.files().count(),
+                human(f.content.len())
+            );
         }
+    }
+}
+
+/// A value as its JSON spells it.
+fn word(v: &impl serde::Serialize) -> String {
+    match serde_json::to_value(v) {
+        Ok(Value::String(s)) => s,
+        Ok(other) => other.to_string(),
+        Err(_) => String::new(),
     }
 }
 
@@ -238,7 +279,14 @@ fn firmwares(e: &FoundEntry) -> String {
 
 fn entry_text(s: &mut String, e: &FoundEntry) {
     let mark = if e.entry.default { '*' } else { ' ' };
-    let _ = writeln!(s, " {mark} {:<9} {:<8} \"{}\"  {}", firmwares(e), e.entry.id, e.entry.title, e.locus);
+    let _ = writeln!(
+        s,
+        " {mark} {:<9} {:<8} \"{}\"  {}",
+        firmwares(e),
+        e.entry.id,
+        e.entry.title,
+        e.locus
+    );
     let _ = match &e.entry.payload {
         Payload::Linux { kernel, initrds, cmdline } => {
             let list: Vec<String> = initrds.iter().map(|i| format!("/{i}")).collect();

@@ -4,7 +4,8 @@ use super::args::{RecipeVerb, SchemaKind};
 use super::{Outcome, resolve, term};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::profile::Profile;
-use crate::recipe::{self, Recipe, job::Job, lint, select};
+use crate::recipe::lint::{self, Severity};
+use crate::recipe::{self, Proven, Recipe, job::Job, select};
 use serde_json::json;
 use std::fmt::Write;
 use std::path::Path;
@@ -30,17 +31,31 @@ fn list(folder: Option<&Path>, as_json: bool) -> Result<Outcome> {
     }
     let mut s = String::new();
     for r in &all {
-        let _ = writeln!(s, "{:<16} {:<38} proven by {}", r.name, r.title, r.proven);
+        let _ = writeln!(s, "{:<16} {:<38} proven by {}", r.name, r.title, proven(r.proven));
     }
     term::out(&s);
     Ok(Outcome::Done)
 }
 
+fn proven(p: Proven) -> &'static str {
+    match p {
+        Proven::Boot => "boot",
+        Proven::Validator => "validator",
+        Proven::Documentation => "documentation only",
+    }
+}
+
+fn severity(s: Severity) -> &'static str {
+    match s {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    }
+}
+
 fn show(name: &str, folder: Option<&Path>) -> Result<Outcome> {
     let all = resolve::recipes(folder)?;
     let r: &Recipe = select::by_name(&all, name)?;
-    let text = recipe::text_of(r)?;
-    term::out(&text);
+    term::out(&r.text);
     Ok(Outcome::Done)
 }
 
@@ -53,10 +68,17 @@ fn lint_file(file: &Path) -> Result<Outcome> {
     }
     let mut s = String::new();
     for f in &findings {
-        let _ = writeln!(s, "{}:{}: {}: {}", file.display(), f.line, f.severity, term::safe(&f.message));
+        let _ = writeln!(
+            s,
+            "{}:{}: {}: {}",
+            file.display(),
+            f.line,
+            severity(f.severity),
+            term::safe(&f.message)
+        );
     }
     term::out(&s);
-    Ok(match findings.iter().any(|f| f.severity == lint::Severity::Error) {
+    Ok(match findings.iter().any(|f| f.severity == Severity::Error) {
         true => Outcome::Different,
         false => Outcome::Done,
     })

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::media::{self, Media};
 use crate::model::profile::Profile;
 use crate::plan::{Extent, NetbootPair, Target};
-use crate::recipe::job::{Job, JobProfile};
+use crate::recipe::job::{Job, JobProfile, Output};
 use crate::recipe::{self, Recipe};
 use std::path::{Path, PathBuf};
 
@@ -30,15 +30,16 @@ pub fn place<'a>(media: &'a Media, spec: &str) -> Result<(String, &'a Tree, Tree
         return Ok((String::new(), &media.tree, TreePath::new(spec)?));
     };
     let name = image.trim_start_matches('/');
-    let fat = media.fat_images.iter().find(|f| f.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
-        let known: Vec<&str> = media.fat_images.iter().map(|f| f.name.as_str()).collect();
-        Error::new(ErrorKind::NotFound, format!("no FAT image \"{name}\""))
-            .source_name(&media.name)
-            .hint(match known.is_empty() {
-                true => "this medium has none".to_owned(),
-                false => format!("this medium has: {}", known.join(", ")),
-            })
-    })?;
+    let fat =
+        media.fat_images.iter().find(|f| f.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
+            let known: Vec<&str> = media.fat_images.iter().map(|f| f.name.as_str()).collect();
+            Error::new(ErrorKind::NotFound, format!("no FAT image \"{name}\""))
+                .source_name(&media.name)
+                .hint(match known.is_empty() {
+                    true => "this medium has none".to_owned(),
+                    false => format!("this medium has: {}", known.join(", ")),
+                })
+        })?;
     Ok((format!("{name}!/"), &fat.tree, TreePath::new(inner)?))
 }
 
@@ -114,7 +115,10 @@ fn from_image(a: &Source) -> Result<Wish> {
     Ok(Wish {
         image: a.source.clone(),
         sha256: None,
-        target: Target { own_answers: own_of(&profile, a.profile.as_deref())?, ..Target::default() },
+        target: Target {
+            own_answers: own_of(&profile, a.profile.as_deref())?,
+            ..Target::default()
+        },
         profile,
         recipe: None,
         recipes: recipes(a.recipes.as_deref())?,
@@ -143,8 +147,16 @@ fn from_job(a: &Source) -> Result<Wish> {
         profile,
         recipe: job.recipe,
         recipes: recipes(a.recipes.as_deref())?,
-        outputs: job.output.iter().map(|o| (o.dir.clone(), o.extent())).collect(),
+        outputs: job.output.iter().map(|o| (o.dir.clone(), extent(o))).collect(),
     })
+}
+
+fn extent(o: &Output) -> Extent {
+    match (o.full_tree, o.boot_only) {
+        (true, _) => Extent::FullTree,
+        (false, true) => Extent::BootOnly,
+        (false, false) => Extent::AsNeeded,
+    }
 }
 
 fn profile(path: Option<&Path>) -> Result<Profile> {
@@ -162,8 +174,10 @@ fn own_of(profile: &Profile, beside: Option<&Path>) -> Result<Option<(String, Ve
     match (&profile.answers.kickstart, &profile.answers.preseed) {
         (None, None) => Ok(None),
         (Some(f), None) | (None, Some(f)) => own(&dir.join(f)).map(Some),
-        (Some(_), Some(_)) => Err(Error::new(ErrorKind::Ambiguous, "the profile names a kickstart and a preseed")
-            .hint("name one of them with --answers")),
+        (Some(_), Some(_)) => {
+            Err(Error::new(ErrorKind::Ambiguous, "the profile names a kickstart and a preseed")
+                .hint("name one of them with --answers"))
+        }
     }
 }
 
@@ -193,9 +207,8 @@ fn base_url(u: &str) -> Result<String> {
 fn source_date_epoch() -> Result<Option<i64>> {
     match std::env::var("SOURCE_DATE_EPOCH") {
         Err(_) => Ok(None),
-        Ok(s) => s
-            .parse()
-            .map(Some)
-            .map_err(|_| Error::usage(format!("SOURCE_DATE_EPOCH \"{s}\" is no number of seconds"))),
+        Ok(s) => s.parse().map(Some).map_err(|_| {
+            Error::usage(format!("SOURCE_DATE_EPOCH \"{s}\" is no number of seconds"))
+        }),
     }
 }

@@ -20,9 +20,7 @@ pub fn safe(s: &str) -> String {
     if !s.contains(bad) {
         return s.to_owned();
     }
-    s.chars()
-        .map(|c| if bad(c) { c.escape_unicode().to_string() } else { c.to_string() })
-        .collect()
+    s.chars().map(|c| if bad(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
 }
 
 /// Prints to stdout. A reader that went away is no error: the process ends as it would by SIGPIPE,
@@ -50,7 +48,8 @@ impl Bar {
     /// For `total` bytes.
     pub fn new(total: u64) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
-        let style = "{bar:30} {bytes:>10} of {total_bytes}  {bytes_per_sec}  {eta} left  {wide_msg}";
+        let style =
+            "{bar:30} {bytes:>10} of {total_bytes}  {bytes_per_sec}  {eta} left  {wide_msg}";
         if let Ok(s) = ProgressStyle::with_template(style) {
             bar.set_style(s);
         }

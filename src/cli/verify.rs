@@ -1,8 +1,8 @@
 //! `verify`.
 
+use super::Outcome;
 use super::args::Verify;
 use super::term::{self, Bar};
-use super::Outcome;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::render::human;
 use crate::publish::{Progress, verify};

@@ -9,27 +9,26 @@ use std::net::IpAddr;
 
 const GRAMMAR: &str = "bond=NAME:PORT,PORT:OPTION=VALUE,OPTION=VALUE[:MTU]";
 
-/// The words for `net`, in order; none where there is nothing to say (no bond, and a lease).
-pub fn dracut_bond(net: &Network) -> Vec<String> {
+/// The words for a network: ports by MAC get their names, then bond, address, name servers. `hostname`
+/// stands in a fixed address's word.
+pub fn words(net: &Network, hostname: Option<&str>) -> Vec<String> {
     let mut out = Vec::new();
+    let device = net.bond.as_ref().map_or("", |b| b.name.as_str());
     if let Some(b) = &net.bond {
-        let ports = b.named_ports();
-        for (name, mac) in &ports {
-            if let Some(mac) = mac {
-                out.push(format!("ifname={name}:{mac}"));
-            }
-        }
-        out.push(bond_word(b));
-        out.push(ip_word(&net.address, &b.name));
-        out.extend(nameservers(&net.address));
-        out.push("rd.neednet=1".into());
         if b.wants_kernel_names() {
             out.extend(["net.ifnames=0".into(), "biosdevname=0".into()]);
         }
-    } else if matches!(net.address, Address::Static { .. }) {
-        out.push(ip_word(&net.address, ""));
-        out.extend(nameservers(&net.address));
-        out.push("rd.neednet=1".into());
+        for (name, mac) in b.named_ports() {
+            out.extend(mac.map(|m| format!("ifname={name}:{m}")));
+        }
+        out.push(bond_word(b));
+    }
+    out.push(ip_word(&net.address, device, hostname.unwrap_or_default()));
+    out.extend(nameservers(&net.address));
+    out.push("rd.neednet=1".into());
+    if net.bond.is_some() {
+        // The switch may take its time with LACP; dracut's own patience is ten seconds.
+        out.push("rd.net.timeout.carrier=30".into());
     }
     out
 }
@@ -50,13 +49,14 @@ fn bracketed(a: &IpAddr) -> String {
     }
 }
 
-fn ip_word(address: &Address, interface: &str) -> String {
+fn ip_word(address: &Address, interface: &str, hostname: &str) -> String {
     match address {
+        Address::Dhcp if interface.is_empty() => "ip=dhcp".into(),
         Address::Dhcp => format!("ip={interface}:dhcp"),
         Address::Static { address, gateway, .. } => {
             let ip = bracketed(&address.addr);
             let gateway = gateway.as_ref().map(bracketed).unwrap_or_default();
-            format!("ip={ip}::{gateway}:{}::{interface}:none", address.netmask())
+            format!("ip={ip}::{gateway}:{}:{hostname}:{interface}:none", address.netmask())
         }
     }
 }
@@ -157,8 +157,8 @@ mod tests {
     #[test]
     fn a_bond_with_a_lease() {
         let n = net("[bond]\nports = [\"eth0\", \"eth1\"]");
-        let want = "bond=bond0:eth0,eth1:mode=802.3ad,lacp_rate=slow,miimon=100,xmit_hash_policy=layer3+4 ip=bond0:dhcp rd.neednet=1 net.ifnames=0 biosdevname=0";
-        assert_eq!(dracut_bond(&n).join(" "), want);
+        let want = "net.ifnames=0 biosdevname=0 bond=bond0:eth0,eth1:mode=802.3ad,lacp_rate=slow,miimon=100,xmit_hash_policy=layer3+4 ip=bond0:dhcp rd.neednet=1 rd.net.timeout.carrier=30";
+        assert_eq!(words(&n, None).join(" "), want);
     }
 
     #[test]
@@ -166,17 +166,20 @@ mod tests {
         let n = net(
             "[bond]\nports = [\"52:54:00:00:00:01\", \"eno2\"]\nmtu = 9000\n[address]\nmethod = \"static\"\naddress = \"192.0.2.10/24\"\ngateway = \"192.0.2.1\"\ndns = [\"2001:db8::53\"]",
         );
-        let w = dracut_bond(&n);
+        let w = words(&n, None);
         assert_eq!(w[0], "ifname=nic0:52:54:00:00:00:01");
         assert!(w[1].starts_with("bond=bond0:nic0,eno2:mode=802.3ad,"), "{}", w[1]);
         assert!(w[1].ends_with(",xmit_hash_policy=layer3+4:9000"), "{}", w[1]);
         assert_eq!(w[2], "ip=192.0.2.10::192.0.2.1:255.255.255.0::bond0:none");
-        assert_eq!(w[3..], ["nameserver=[2001:db8::53]", "rd.neednet=1"]);
+        assert_eq!(
+            w[3..],
+            ["nameserver=[2001:db8::53]", "rd.neednet=1", "rd.net.timeout.carrier=30"]
+        );
         let six = net(
             "[bond]\nports = [\"eno1\"]\n[address]\nmethod = \"static\"\naddress = \"2001:db8::2/64\"",
         );
-        assert_eq!(dracut_bond(&six)[1], "ip=[2001:db8::2]:::64::bond0:none");
-        assert!(dracut_bond(&Network::default()).is_empty());
+        assert_eq!(words(&six, Some("h"))[1], "ip=[2001:db8::2]:::64:h:bond0:none");
+        assert_eq!(words(&Network::default(), None), ["ip=dhcp", "rd.neednet=1"]);
     }
 
     #[test]

@@ -5,9 +5,9 @@
 //! Source: Documentation/driver-api/early-userspace/buffer-format.rst: any sequence of zeros, cpio
 //! archives and compressed cpio archives. Read here: plain and gzip. Not yet: xz, zstd, lz4, bzip2.
 
+use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::content::tree::{Node, NodeKind, Tree};
-use crate::content::Content;
 use crate::error::{Error, ErrorKind, Result};
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -43,7 +43,9 @@ pub fn nodes(initrd: &Content) -> Result<Tree> {
                     "an initrd member that starts with {:02x?} can't be looked into yet",
                     &head[..head.len().min(4)]
                 ))
-                .hint("plain and gzip are read; name the files at the initrd's top level instead"));
+                .hint(
+                    "plain and gzip are read; name the files at the initrd's top level instead",
+                ));
             }
         }
     }
@@ -71,7 +73,10 @@ fn archive(r: &mut impl Read, tree: &mut Tree, left: &mut u64) -> Result<()> {
         let mut head = [0u8; 110];
         r.read_exact(&mut head).map_err(bad)?;
         if !matches!(&head[..6], b"070701" | b"070702") {
-            return Err(Error::new(ErrorKind::Corrupt, "the initrd holds something that is no newc cpio"));
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                "the initrd holds something that is no newc cpio",
+            ));
         }
         let field = |i: usize| -> Result<u32> {
             let s = std::str::from_utf8(&head[6 + 8 * i..14 + 8 * i]).unwrap_or("");
@@ -86,7 +91,9 @@ fn archive(r: &mut impl Read, tree: &mut Tree, left: &mut u64) -> Result<()> {
         r.read_exact(&mut name).map_err(bad)?;
         name.truncate(namesize - 1);
         let padded = size.next_multiple_of(4);
-        *left = left.checked_sub(padded + 110).ok_or_else(|| Error::unsupported("the initrd unpacks to over 8 GiB"))?;
+        *left = left
+            .checked_sub(padded + 110)
+            .ok_or_else(|| Error::unsupported("the initrd unpacks to over 8 GiB"))?;
         if name == b"TRAILER!!!" {
             return Ok(());
         }
@@ -139,7 +146,6 @@ pub fn landing(vendor: &Tree, path: &TreePath) -> Result<TreePath> {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,7 +164,9 @@ mod tests {
 
     #[test]
     fn plain_then_padding_then_gzip_is_read_to_the_end() {
-        let one = |n: &str| cpio::archive(&[cpio::Entry { path: p(n), mode: 0o644, bytes: vec![1, 2, 3] }]);
+        let one = |n: &str| {
+            cpio::archive(&[cpio::Entry { path: p(n), mode: 0o644, bytes: vec![1, 2, 3] }])
+        };
         let mut all = one("kernel/x86/microcode/GenuineIntel.bin");
         all.resize(all.len().next_multiple_of(512), 0);
         all.extend(gz(&one("etc/a")));
@@ -174,7 +182,10 @@ mod tests {
         let t: Tree = [
             (p("usr"), Node::dir()),
             (p("usr/lib"), Node::dir()),
-            (p("lib"), Node { kind: NodeKind::Symlink(b"usr/lib".to_vec()), mode: 0o777, mtime: None }),
+            (
+                p("lib"),
+                Node { kind: NodeKind::Symlink(b"usr/lib".to_vec()), mode: 0o777, mtime: None },
+            ),
             (p("init"), Node::file("")),
         ]
         .into_iter()
@@ -187,10 +198,14 @@ mod tests {
 
     #[test]
     fn debians_own_initrd_is_read() {
-        let path = "/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64/initrd.gz";
+        let path =
+            "/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64/initrd.gz";
         let Ok(c) = Content::open(std::path::Path::new(path)) else { return };
         let t = nodes(&c).expect("nodes");
-        assert!(t.get(&p("sbin/reopen-console")).is_some() || t.get(&p("usr/sbin/reopen-console")).is_some());
+        assert!(
+            t.get(&p("sbin/reopen-console")).is_some()
+                || t.get(&p("usr/sbin/reopen-console")).is_some()
+        );
         for cut in [10, 1000, 1 << 20] {
             assert!(nodes(&c.slice(0..cut).expect("cut")).is_err());
         }

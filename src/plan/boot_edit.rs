@@ -70,7 +70,8 @@ pub fn choose(inputs: &Inputs) -> Result<Start> {
                 let Payload::Linux { kernel, initrds, .. } = &entry.payload else {
                     return Err(nothing_to_start());
                 };
-                let by = format!("entry \"{}\" of {locus} names it", super::printable(&entry.title));
+                let by =
+                    format!("entry \"{}\" of {locus} names it", super::printable(&entry.title));
                 let initrds = initrds.iter().map(|i| piece(media, i, &by));
                 (piece(media, kernel, &by)?, initrds.collect::<Result<_>>()?)
             }
@@ -109,7 +110,8 @@ fn treeinfo_pair(media: &Media, identity: &Identity) -> Option<(TreePath, TreePa
 fn choose_entry(media: &Media, docs: &BootDocs, target: &Target) -> Result<Option<FoundEntry>> {
     let entries = docs.entries();
     if let Some(id) = &target.entry {
-        let named = |e: &&FoundEntry| e.entry.id == *id || format!("{}#{}", e.locus, e.entry.id) == *id;
+        let named =
+            |e: &&FoundEntry| e.entry.id == *id || format!("{}#{}", e.locus, e.entry.id) == *id;
         let hit = entries.iter().find(named).cloned();
         return hit.map(Some).ok_or_else(|| {
             let ids: Vec<&str> = entries.iter().map(|e| e.entry.id.as_str()).collect();
@@ -205,10 +207,7 @@ pub fn edit(start: &Start, draft: &Draft) -> Result<Chosen> {
     Ok(Chosen {
         locus: start.entry.as_ref().map(|e| e.locus.clone()),
         id: start.entry.as_ref().map_or_else(String::new, |e| e.entry.id.clone()),
-        title: start
-            .entry
-            .as_ref()
-            .map_or_else(String::new, |e| super::printable(&e.entry.title)),
+        title: start.entry.as_ref().map_or_else(String::new, |e| super::printable(&e.entry.title)),
         vendor_cmdline: vendor.as_str().to_owned(),
         cmdline,
         edits,

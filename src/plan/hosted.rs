@@ -46,12 +46,16 @@ pub fn plan(
         .filter(|n| {
             let dir = n.is_empty() || n.ends_with('/');
             let p: Result<TreePath> = format!("repo/{n}").parse();
-            !p.is_ok_and(|p| if dir { files.keys().any(|f| f.starts_with(&p)) } else { files.contains_key(&p) })
+            !p.is_ok_and(|p| {
+                if dir { files.keys().any(|f| f.starts_with(&p)) } else { files.contains_key(&p) }
+            })
         })
         .map(|n| format!("repo/{n}"))
         .collect();
     for m in &missing {
-        draft.warn(format!("{m} is named by the kernel arguments and not in this tree: host it there yourself"));
+        draft.warn(format!(
+            "{m} is named by the kernel arguments and not in this tree: host it there yourself"
+        ));
     }
     Ok(missing)
 }
@@ -73,7 +77,14 @@ fn put(
 ) -> Result<()> {
     let origin = super::boot_edit::medium_origin(path, &content);
     let to = TreePath::new("repo")?.join_path(path);
-    let file = Planned { content, origin, reasons: vec![reason.into()], role: Role::Payload, mode: 0o644, mtime };
+    let file = Planned {
+        content,
+        origin,
+        reasons: vec![reason.into()],
+        role: Role::Payload,
+        mode: 0o644,
+        mtime,
+    };
     add(files, to, file)
 }
 
@@ -106,7 +117,9 @@ fn follow(
         return Ok(());
     };
     match media.tree.get(&target).map(|n| &n.kind) {
-        Some(NodeKind::File(c)) => put(files, path, c.clone(), node.mtime, "a link on the medium; a copy here"),
+        Some(NodeKind::File(c)) => {
+            put(files, path, c.clone(), node.mtime, "a link on the medium; a copy here")
+        }
         Some(NodeKind::Dir) if !path.starts_with(&target) => {
             for (p, n) in media.tree.below(&target).take(LINKED_FILES) {
                 if let NodeKind::File(c) = &n.kind {

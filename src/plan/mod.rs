@@ -254,7 +254,8 @@ fn names(recipe: &Recipe, id: &Identity) -> (String, String) {
     };
     let safe = |c: char| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '-' };
     let name = parts(&recipe.name).join("-").chars().map(safe).collect();
-    (name, printable(&parts(&recipe.title).join(" ")))
+    let distro = id.distro.as_ref().map_or(recipe.title.as_str(), |d| d.value.as_str());
+    (name, printable(&parts(distro).join(" ")))
 }
 
 /// Text from a medium for a line of ours: control characters go, and so does what iPXE would expand.
@@ -280,7 +281,9 @@ pub(crate) fn add(
     file: Planned,
 ) -> Result<()> {
     if files.contains_key(&path) {
-        return Err(Error::new(ErrorKind::Conflict, "two files of the plan have this name").path(path));
+        return Err(
+            Error::new(ErrorKind::Conflict, "two files of the plan have this name").path(path)
+        );
     }
     files.insert(path, file);
     Ok(())

@@ -50,7 +50,6 @@ pub fn plan(
     let base = inputs.target.base_url.as_deref();
     let ipxe = boot_ipxe(title, chosen, draft, base);
     let mut entry = made(ipxe.into_bytes(), &format!("from {}", source_of(chosen)));
-    entry.reasons.extend(chosen.edits.iter().map(|e| e.reason.clone()));
     entry.role = Role::EntryPoint;
     add(files, BOOT_IPXE.parse()?, entry)?;
     grub_route(files, inputs, chosen, draft, title)
@@ -168,11 +167,13 @@ fn grub_route(
     title: &str,
 ) -> Result<()> {
     let efi: TreePath = EFI_BOOT.parse()?;
-    let trees = std::iter::once(&inputs.media.tree).chain(inputs.media.fat_images.iter().map(|f| &f.tree));
+    let trees =
+        std::iter::once(&inputs.media.tree).chain(inputs.media.fat_images.iter().map(|f| &f.tree));
     let mut found = false;
     for tree in trees {
         for (path, content) in tree.files() {
-            let in_boot = path.parent().is_some_and(|p| p.as_bytes().eq_ignore_ascii_case(efi.as_bytes()));
+            let in_boot =
+                path.parent().is_some_and(|p| p.as_bytes().eq_ignore_ascii_case(efi.as_bytes()));
             let name = path.name().to_ascii_lowercase();
             if !in_boot || !name.ends_with(b".efi") {
                 continue;
@@ -259,7 +260,11 @@ fn grub_args(cmdline: &str, url: &str) -> Result<String> {
         Some((before, after)) => {
             let (b, a) = (grub::quote(before), grub::quote(after));
             let open = if url.contains('$') { format!("\"{url}\"") } else { grub::quote(url) };
-            format!("{}{open}{}", if before.is_empty() { "" } else { &b }, if after.is_empty() { "" } else { &a })
+            format!(
+                "{}{open}{}",
+                if before.is_empty() { "" } else { &b },
+                if after.is_empty() { "" } else { &a }
+            )
         }
         None => grub::quote(w),
     };

@@ -92,7 +92,7 @@ fn line(s: &mut String, path: &TreePath, f: &Planned) {
         Origin::Medium { path, offset: None } => ('=', size, path.clone()),
         Origin::Given { name } => ('=', size, format!("{name} (given)")),
         Origin::Extended { path, added, bytes } => {
-            ('~', format!("{size} +{bytes} B"), format!("{path} + cpio({})", added.join(" ")))
+            ('~', size, format!("{path} + {} for {}", human(*bytes), added.join(" ")))
         }
         Origin::Made => ('+', size, "made".into()),
     };
@@ -115,7 +115,12 @@ fn coverage(s: &mut String, plan: &Plan) {
                 }
                 None => ("unknown", "this family says nothing about it".into()),
             };
-            let _ = writeln!(s, "   {:<21} {:<8} {state:<11} {why}", layer_name(layer), aspect_name(aspect));
+            let _ = writeln!(
+                s,
+                "   {:<21} {:<8} {state:<11} {why}",
+                layer_name(layer),
+                aspect_name(aspect)
+            );
         }
     }
 }
@@ -190,6 +195,7 @@ pub fn json(plan: &Plan) -> crate::Result<serde_json::Value> {
         coverage: &plan.coverage,
         notes: &plan.notes,
     };
-    serde_json::to_value(&j)
-        .map_err(|e| crate::Error::new(crate::ErrorKind::Io, "can't spell the plan as JSON").because(e))
+    serde_json::to_value(&j).map_err(|e| {
+        crate::Error::new(crate::ErrorKind::Io, "can't spell the plan as JSON").because(e)
+    })
 }

@@ -48,7 +48,9 @@ struct Pending {
 fn os(what: &str, e: Errno) -> Error {
     let err = Error::io(what.to_owned(), e.into());
     match e {
-        Errno::NOSPC | Errno::DQUOT => err.hint("the disk is full: make room and run it again; it goes on where it stopped"),
+        Errno::NOSPC | Errno::DQUOT => {
+            err.hint("the disk is full: make room and run it again; it goes on where it stopped")
+        }
         Errno::ROFS => err.hint("the file system is mounted read-only"),
         Errno::ACCESS | Errno::PERM => err.hint("you may not write there"),
         _ => err,
@@ -85,9 +87,12 @@ impl DirSink {
         let has = |name: &str| path.join(name).symlink_metadata().is_ok();
         let occupied = std::fs::read_dir(path).is_ok_and(|mut d| d.next().is_some());
         if occupied && !has(super::MANIFEST) && !has(MARKER) {
-            return Err(Error::new(ErrorKind::Conflict, "the folder is not empty and holds no tree of ours")
-                .source_name(path.display())
-                .hint("choose another one, or empty it"));
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "the folder is not empty and holds no tree of ours",
+            )
+            .source_name(path.display())
+            .hint("choose another one, or empty it"));
         }
         let died = has(MARKER);
         let mut sink = Self::open(path, true)?;
@@ -109,8 +114,9 @@ impl DirSink {
         let name = path.display();
         std::fs::create_dir_all(path)
             .map_err(|e| Error::io("can't make the folder", e).source_name(&name))?;
-        let root = sys::open(path, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|e| os("can't open the folder", e).source_name(&name))?;
+        let root =
+            sys::open(path, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+                .map_err(|e| os("can't open the folder", e).source_name(&name))?;
         Ok(DirSink {
             path: path.to_owned(),
             root: Arc::new(root),
@@ -153,7 +159,7 @@ impl DirSink {
         sys::symlinkat(target, &*dir, part.as_str())
             .and_then(|()| sys::renameat(&*dir, part.as_str(), &*dir, path.name()))
             .map_err(|e| {
-                drop(sys::unlinkat(&*dir, part.as_str(), AtFlags::empty()));
+                let _ = sys::unlinkat(&*dir, part.as_str(), AtFlags::empty());
                 os("can't make the link", e).path(path)
             })
     }
@@ -164,7 +170,8 @@ impl DirSink {
     /// `Io`.
     pub fn set_dir_mode(&self, path: &TreePath, mode: u32) -> Result<()> {
         let dir = self.dir(path)?;
-        sys::fchmod(&*dir, Mode::from_raw_mode(mode)).map_err(|e| os("can't set the mode", e).path(path))
+        sys::fchmod(&*dir, Mode::from_raw_mode(mode))
+            .map_err(|e| os("can't set the mode", e).path(path))
     }
 
     fn parent_of(&self, path: &TreePath) -> Result<Arc<OwnedFd>> {
@@ -190,7 +197,8 @@ impl DirSink {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = sys::openat(&*above, path.name(), flags, Mode::empty()).map_err(|e| match e {
             Errno::NOTDIR | Errno::LOOP => {
-                Error::new(ErrorKind::Conflict, "a file or a link stands where a folder is needed").path(path)
+                Error::new(ErrorKind::Conflict, "a file or a link stands where a folder is needed")
+                    .path(path)
             }
             e => os("can't open the folder", e).path(path),
         })?;
@@ -226,7 +234,8 @@ impl DirSink {
             copy::to_file(content, file, &watch)?;
             None
         };
-        sys::fchmod(file, Mode::from_raw_mode(meta.mode & 0o7777)).map_err(|e| os("can't set the mode", e))?;
+        sys::fchmod(file, Mode::from_raw_mode(meta.mode & 0o7777))
+            .map_err(|e| os("can't set the mode", e))?;
         if let Some(t) = meta.mtime {
             let t = sys::Timespec { tv_sec: t, tv_nsec: 0 };
             let times = sys::Timestamps { last_access: t, last_modification: t };
@@ -256,12 +265,13 @@ impl Sink for DirSink {
     ) -> Result<Receipt> {
         let dir = self.parent_of(path)?;
         let part = self.part_name();
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file: File = sys::openat(&*dir, part.as_str(), flags, Mode::from_raw_mode(0o600))
             .map_err(|e| os("can't write", e).path(path))?
             .into();
         let receipt = self.write_part(&file, path, content, meta, progress).map_err(|e| {
-            drop(sys::unlinkat(&*dir, part.as_str(), AtFlags::empty()));
+            let _ = sys::unlinkat(&*dir, part.as_str(), AtFlags::empty());
             with_hint(e.path(path))
         })?;
         let pending = Pending { dir, part, name: path.name().to_vec() };
@@ -302,7 +312,8 @@ impl Sink for DirSink {
         if batch.is_empty() {
             return Ok(());
         }
-        sys::syncfs(self.root.as_fd()).map_err(|e| os("can't sync", e).source_name(self.path.display()))?;
+        sys::syncfs(self.root.as_fd())
+            .map_err(|e| os("can't sync", e).source_name(self.path.display()))?;
         let mut left = batch.into_iter();
         while let Some(p) = left.next() {
             if let Err(e) = p.rename() {
@@ -323,7 +334,7 @@ impl Pending {
     }
 
     fn discard(&self) {
-        drop(sys::unlinkat(&*self.dir, self.part.as_str(), AtFlags::empty()));
+        let _ = sys::unlinkat(&*self.dir, self.part.as_str(), AtFlags::empty());
     }
 }
 

@@ -122,8 +122,9 @@ impl Manifest {
     /// # Errors
     /// `Corrupt`, or `Unsupported` for one of a later version.
     pub fn from_json(text: &[u8]) -> Result<Self> {
-        let m: Manifest = serde_json::from_slice(text)
-            .map_err(|e| Error::new(crate::ErrorKind::Corrupt, "not a manifest of ours").because(e))?;
+        let m: Manifest = serde_json::from_slice(text).map_err(|e| {
+            Error::new(crate::ErrorKind::Corrupt, "not a manifest of ours").because(e)
+        })?;
         if m.format != 1 {
             return Err(Error::unsupported(format!("manifest of format {}", m.format))
                 .hint("it was written by a later isowright"));

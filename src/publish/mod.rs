@@ -117,9 +117,8 @@ pub fn run(
         plan.files.iter().partition(|(_, f)| f.role == Role::EntryPoint);
     // Before a byte changes: an old boot.ipxe must not start a half-new tree.
     let changed = |path: &TreePath, f: &Planned| -> Result<bool> {
-        Ok(!sink.has(path, f.content.len(), &|| {
-            crate::content::copy::digest(&f.content, &|_| true)
-        })?)
+        Ok(!sink
+            .has(path, f.content.len(), &|| crate::content::copy::digest(&f.content, &|_| true))?)
     };
     let mut stale_entry = Vec::new();
     for (path, f) in &entry {
@@ -150,7 +149,8 @@ pub fn run(
     let rows = rows.into_inner().map_err(|_| Error::usage("a writer thread panicked"))?;
     let removed = remove_stale(sink, earlier, &rows)?;
     let manifest = Manifest::new(plan, rows.into_values().collect());
-    for (name, content) in [(MANIFEST, manifest.to_json()?), (SUMS, manifest.sums()?)] {
+    for (name, content) in [(MANIFEST, manifest.to_json()?.into_bytes()), (SUMS, manifest.sums()?)]
+    {
         let path: TreePath = name.parse()?;
         let meta = PutMeta { mode: 0o644, mtime: None, hash: false };
         sink.put(&path, &content.into(), meta, progress)?;

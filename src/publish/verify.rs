@@ -62,9 +62,12 @@ impl Report {
 pub fn verify(dir: &Path, watch: Watch) -> Result<Report> {
     let at = dir.join(MANIFEST);
     if !at.exists() {
-        return Err(Error::new(ErrorKind::NotFound, "there is no manifest.json: not a tree of ours, or an unfinished one")
-            .source_name(dir.display())
-            .hint("`isowright build` into it again finishes it"));
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            "there is no manifest.json: not a tree of ours, or an unfinished one",
+        )
+        .source_name(dir.display())
+        .hint("`isowright build` into it again finishes it"));
     }
     let own = Content::open(&at)?.read_all(256 << 20)?;
     let manifest = Manifest::from_json(&own).map_err(|e| e.source_name(at.display()))?;
@@ -170,18 +173,21 @@ fn script_file(dir: &Path, manifest: &Manifest, text: &[u8], r: &mut Report) -> 
     if kernels.is_empty() {
         r.broken(SCRIPT, "starts no kernel");
     }
-    let named = kernels.iter().map(|k| k.uri.as_str()).chain(script.initrds().map(|i| i.uri.as_str()));
-    let named: Vec<String> = named.map(str::to_owned).collect();
+    let named: Vec<String> =
+        kernels.iter().map(|k| k.uri.clone()).chain(script.initrds().map(|i| i.uri)).collect();
     for uri in &named {
         exists(dir, SCRIPT, uri, r)?;
     }
-    let initrd_names: BTreeSet<String> = script.initrds().map(|i| i.name().to_owned()).collect();
+    let initrd_names: BTreeSet<String> = script.initrds().map(|i| i.name.clone()).collect();
     for k in &kernels {
         r.entries += 1;
         let c = Cmdline::parse(&k.args)?;
         match c.get("initrd") {
             Some(name) if !initrd_names.contains(name) => {
-                r.broken(SCRIPT, format!("initrd={name} is the name of no initrd that is fetched (UEFI panics)"));
+                r.broken(
+                    SCRIPT,
+                    format!("initrd={name} is the name of no initrd that is fetched (UEFI panics)"),
+                );
             }
             None if !initrd_names.is_empty() => r.broken(SCRIPT, "no initrd= (UEFI needs it)"),
             _ => {}
@@ -191,8 +197,16 @@ fn script_file(dir: &Path, manifest: &Manifest, text: &[u8], r: &mut Report) -> 
     Ok(())
 }
 
-fn grub_file(dir: &Path, manifest: &Manifest, path: &TreePath, text: &[u8], r: &mut Report) -> Result<()> {
-    let doc = match grub::Doc::parse(text) {
+fn grub_file(
+    dir: &Path,
+    manifest: &Manifest,
+    path: &TreePath,
+    text: &[u8],
+    r: &mut Report,
+) -> Result<()> {
+    // `$tree` is this tree, wherever it is hosted.
+    let text = String::from_utf8_lossy(text).replace("$tree/", "/");
+    let doc = match grub::Doc::parse(text.as_bytes()) {
         Ok(d) => d,
         Err(e) => {
             r.broken(path, e.to_string());
@@ -234,7 +248,14 @@ fn entry(dir: &Path, manifest: &Manifest, file: &str, c: &Cmdline, r: &mut Repor
     let last_wanted = manifest.must_have.iter().map(String::as_str).rfind(consoles);
     let last_there = words.iter().copied().rfind(consoles);
     if last_wanted.is_some() && last_wanted != last_there {
-        r.broken(file, format!("the last console is {}, not {}", last_there.unwrap_or("none"), last_wanted.unwrap_or("none")));
+        r.broken(
+            file,
+            format!(
+                "the last console is {}, not {}",
+                last_there.unwrap_or("none"),
+                last_wanted.unwrap_or("none")
+            ),
+        );
     }
     for w in words.iter().filter(|w| w.starts_with("bond=")) {
         if let Err(e) = dracut::parse_bond(w) {
@@ -242,7 +263,11 @@ fn entry(dir: &Path, manifest: &Manifest, file: &str, c: &Cmdline, r: &mut Repor
         }
     }
     for w in c.words() {
-        let Some((_, rest)) = w.raw.split_once("repo/").filter(|(before, _)| before.contains('$') || before.contains("://")) else {
+        let Some((_, rest)) = w
+            .raw
+            .split_once("repo/")
+            .filter(|(before, _)| before.contains('$') || before.contains("://"))
+        else {
             continue;
         };
         let rest = rest.trim_end_matches('"');
@@ -252,7 +277,11 @@ fn entry(dir: &Path, manifest: &Manifest, file: &str, c: &Cmdline, r: &mut Repor
         } else if !dir.join(below.trim_end_matches('/')).exists() {
             r.broken(file, format!("{} wants {below}, which is not there", w.key));
         }
-        if same_key(w.key, "inst.repo") && rest.is_empty() && !manifest.hosted_elsewhere.contains(&below) && !dir.join("repo/.treeinfo").exists() {
+        if same_key(w.key, "inst.repo")
+            && rest.is_empty()
+            && !manifest.hosted_elsewhere.contains(&below)
+            && !dir.join("repo/.treeinfo").exists()
+        {
             r.note(file, "repo/ has no .treeinfo: a sync tool may have left out the dotfiles");
         }
     }
