@@ -2,6 +2,7 @@
 
 pub mod diskinfo;
 pub mod fat;
+pub mod fields;
 pub mod grub;
 pub mod ipxe;
 pub mod iso9660;
