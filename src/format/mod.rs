@@ -5,7 +5,7 @@ pub mod cpio;
 pub mod diskinfo;
 pub mod dracut;
 pub mod fat;
-mod fields;
+pub mod fields;
 pub mod grub;
 pub mod initrd;
 pub mod ipxe;
