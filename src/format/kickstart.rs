@@ -78,6 +78,7 @@ impl Kickstart<'_> {
     /// Only where a template of ours is wrong.
     pub fn to_text(&self) -> Result<String> {
         let append = self.append.join(" ");
+        let el7 = self.dialect == Dialect::El(7);
         let pre = render(
             "ks-disk.sh",
             include_str!("../../templates/ks-disk.sh.jinja"),
@@ -97,7 +98,11 @@ impl Kickstart<'_> {
         let post = render(
             "ks-post.sh",
             include_str!("../../templates/ks-post.sh.jinja"),
-            json!({ "serial": self.grub, "pinned": pinned }),
+            json!({
+                "serial": self.grub,
+                "pinned": pinned,
+                "ssh_keys": if el7 { self.ssh_keys } else { &[] },
+            }),
         )?;
         render(
             "kickstart",
@@ -108,7 +113,8 @@ impl Kickstart<'_> {
                 "locale": self.locale,
                 "keyboard": self.keyboard,
                 "timezone": self.timezone,
-                "utc_by_old_name": self.dialect == Dialect::El(7),
+                "utc_by_old_name": el7,
+                "sshkey_command": !el7,
                 "network": network_line(self.network, self.hostname),
                 "root": match &self.root {
                     RootPassword::Hash(h) => h,

@@ -190,7 +190,10 @@ fn from_release_package(tree: &Tree, id: &mut Identity) {
     if vague {
         id.distro = Fact::read(name.to_owned(), path.clone());
     }
-    more_precise(&mut id.version, &version, &path);
+    // CentOS Stream has no minor versions; its package's "9.0" is a counter.
+    if name != "CentOS Stream" || id.version.is_none() {
+        more_precise(&mut id.version, &version, &path);
+    }
 }
 
 fn from_labels(volume: &VolumeLabels, id: &mut Identity) {

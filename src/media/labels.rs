@@ -23,19 +23,22 @@ const ARCH: &str = "(?<arch>x86_64|aarch64|ppc64le|ppc64|s390x|i[3-6]86|amd64|ar
 
 /// Vendor, and the shape of its volume ids. `%V` stands for a version with dots or hyphens, `%A`
 /// for an architecture.
-const SHAPES: [(&str, &str); 14] = [
+const SHAPES: [(&str, &str); 17] = [
     ("AlmaLinux", r"^AlmaLinux-(%V)-%A(-(dvd|minimal|boot))?$"),
+    ("AlmaLinux", r"^AlmaLinux-(%V)-%A-(?<live>Live)\b.*$"),
     ("AlmaLinux Kitten", r"^AlmaLinux-Kitten-(%V)-%A(-\w+)?$"),
     ("Rocky Linux", r"^Rocky-(%V)-%A-dvd\d?$"),
     ("Red Hat Enterprise Linux", r"^RHEL-(%V)-BaseOS-%A$"),
     ("Red Hat Enterprise Linux", r"^RHEL-(%V) (Server|ComputeNode|Client|Workstation)\.%A$"),
     ("CentOS Stream", r"^CentOS-Stream-(%V)-(BaseOS-)?%A(-dvd)?$"),
-    ("CentOS Linux", r"^CentOS-(%V)-%A(-dvd)?$"),
+    ("CentOS Stream", r"^CentOS[-_]Stream[-_]BaseOS[-_]%A$"),
+    ("CentOS Linux", r"^CentOS[-_](%V)[-_](BaseOS[-_])?%A([-_]dvd)?$"),
     ("CentOS", r"^CentOS (%V) %A$"),
     ("Oracle Linux", r"^OL-(%V)(-BaseOS-|-| Server\.)%A$"),
     ("Fedora", r"^Fedora-(S|E|WS)-(dvd|netinst|ostree)-%A-(%V)$"),
-    ("Fedora", r"^Fedora-[\w-]*?(?<live>Live)-(%A-)?(%V)([-_.].*)?$"),
-    ("Debian GNU/Linux", r"^Debian (%V) %A (n|\d+)$"),
+    ("Fedora", r"^Fedora-(S|E|WS|C)-(%V)-%A$"),
+    ("Fedora", r"^Fedora-([\w-]*-)??(?<live>Live)-(\w+-)??(%A-)?(%V)([-_.].*)?$"),
+    ("Debian GNU/Linux", r"^Debian (%V|testing) (%A|\w+) (n|\d+)$"),
     ("Debian GNU/Linux", r"^(?<live>d-live) (%V) .*?\b%A$"),
     ("Devuan GNU/Linux", r"^(?i:devuan)[ _-](\w+[ _-])?(%V)[ _-]%A.*$"),
 ];
@@ -44,7 +47,7 @@ static COMPILED: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
     SHAPES
         .iter()
         .filter_map(|(distro, shape)| {
-            let re = shape.replace("%A", ARCH).replace("(%V)", r"(?<v>\d+([.-]\d+)*)");
+            let re = shape.replace("%A", ARCH).replace("%V", r"(?<v>\d+([._-]\d+)*)");
             Some((*distro, Regex::new(&re).ok()?))
         })
         .collect()
@@ -55,9 +58,13 @@ pub fn read(volume_id: &str) -> Option<Label> {
     let id = volume_id.trim();
     let (distro, found) = COMPILED.iter().find_map(|(d, re)| Some((*d, re.captures(id)?)))?;
     let version = found.name("v").map(|v| {
-        // RHEL-8-7-0 and Rocky-9-4: hyphens for dots; a third number is the respin's.
-        let parts: Vec<&str> = v.as_str().split(['.', '-']).collect();
-        let keep = if distro.starts_with("Debian") || distro.starts_with("Devuan") { 3 } else { 2 };
+        // RHEL-8-7-0 and Rocky-9-4: hyphens for dots; a number too many is the respin's.
+        let parts: Vec<&str> = v.as_str().split(['.', '-', '_']).collect();
+        let keep = match distro {
+            "Fedora" => 1,
+            "Debian GNU/Linux" | "Devuan GNU/Linux" => 3,
+            _ => 2,
+        };
         parts[..parts.len().min(keep)].join(".")
     });
     Some(Label {
@@ -98,6 +105,9 @@ mod tests {
             ("OL-8-5-0-BaseOS-x86_64", "Oracle Linux", "8.5"),
             ("OL-7.9 Server.x86_64", "Oracle Linux", "7.9"),
             ("Fedora-S-dvd-x86_64-40", "Fedora", "40"),
+            ("Fedora-Live-WS-x86_64-22-3", "Fedora", "22"),
+            ("AlmaLinux-9_5-x86_64-Live-MATE", "AlmaLinux", "9.5"),
+            ("CentOS_8_2_2004_ppc64le_dvd", "CentOS Linux", "8.2"),
             ("Debian 12.5.0 amd64 n", "Debian GNU/Linux", "12.5.0"),
         ] {
             let l = read(id).expect(id);
