@@ -225,7 +225,7 @@ fn every_slip_is_one_line_with_a_hint() {
     std::fs::write(at("empty.iso"), "").unwrap();
     fails(&["inspect", &at("empty.iso")], &["empty.iso"]);
     let whole = std::fs::read(&demo).unwrap();
-    std::fs::write(at("cut.iso"), &whole[..whole.len() / 2]).unwrap();
+    std::fs::write(at("cut.iso"), &whole[..whole.len() / 2 / 2048 * 2048]).unwrap();
     fails(&["extract", &at("cut.iso"), "-o", &at("x")], &["cut.iso", "offset"]);
     fails(&["inspect", tmp.path().to_str().unwrap()], &["is a directory"]);
     fails(&["cat", &demo, "no/such"], &["no/such"]);

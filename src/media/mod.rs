@@ -300,6 +300,23 @@ fn looks_like(head: &[u8]) -> Option<(&'static str, &'static str)> {
 }
 
 impl Media {
+    /// A medium known by its files alone, without an image: a folder that somebody unpacked.
+    pub fn of_tree(name: &str, volume_id: &str, tree: Tree) -> Media {
+        Media {
+            name: name.to_owned(),
+            image: Content::empty(),
+            volume: Volume { id: volume_id.to_owned(), ..Volume::default() },
+            view: View::RockRidge,
+            views: vec![View::RockRidge],
+            tree,
+            records: Records::default(),
+            boot: None,
+            partitions: Partitions::default(),
+            fat_images: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
     /// What it is, with evidence.
     pub fn identity(&self) -> identity::Identity {
         let v = &self.volume;
