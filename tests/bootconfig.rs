@@ -239,6 +239,28 @@ fn the_vendors_entries_are_understood() {
     }
 }
 
+/// The real netboot tree: SYSLINUX's paths start two folders above its configuration.
+#[test]
+fn debians_netboot_package() {
+    let top = "/usr/lib/debian-installer/images/12/amd64/text";
+    let Some(top) = support::packaged(top, "debian-installer-12-netboot-amd64") else { return };
+    let mut t = Tree::new();
+    for f in files_below(&top) {
+        let at = f.strip_prefix(&top).unwrap().to_str().unwrap().parse().unwrap();
+        let name = f.file_name().unwrap();
+        let text = f.extension().is_some_and(|e| e == "cfg") || name == "default";
+        t.insert(at, Node::file(if text { std::fs::read(&f).unwrap() } else { b"x".to_vec() }));
+    }
+    let d = find(&t, &[]);
+    let k = d.kernels(&t);
+    assert_eq!(k.len(), 1, "{}", show(&d));
+    assert_eq!(k[0].kernel.to_string(), "debian-installer/amd64/linux");
+    assert_eq!(k[0].initrds[0].to_string(), "debian-installer/amd64/initrd.gz");
+    assert!(k[0].default, "{}", show(&d));
+    let entries = d.entries();
+    assert!(entries.iter().any(|e| e.entry.id == "rescue" && e.entry.title == "Rescue mode"));
+}
+
 #[test]
 fn hostile_documents_end() {
     let big = "x".repeat(1 << 20);
