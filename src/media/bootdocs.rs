@@ -355,8 +355,11 @@ impl BootDocs {
         };
         let is_syslinux = |d: &FoundDoc| matches!(d.doc, BootDoc::Syslinux(_));
         let bios_has_own = self.docs.iter().any(|d| is_syslinux(d) && !is_efi(d));
-        let uefi_has_own =
-            self.docs.iter().any(|d| is_efi(d) && !d.doc.entries(&d.base).is_empty());
+        // A stub that only hands on to boot/grub is no menu of its own.
+        let starts =
+            |e: &BootEntry| matches!(e.payload, Payload::Linux { .. } | Payload::Multiboot { .. });
+        let has_own = |d: &FoundDoc| is_efi(d) && d.doc.entries(&d.base).iter().any(starts);
+        let uefi_has_own = self.docs.iter().any(has_own);
         for d in &mut self.docs {
             d.firmware = match (is_efi(d), is_syslinux(d)) {
                 (true, _) => vec![Uefi],
@@ -538,8 +541,10 @@ mod tests {
             d.notes,
             ["iso:/images/efiboot.img!/EFI/BOOT/BAD/grub.cfg: line 1: } without {"]
         );
+        let stub = tree(&[("EFI/BOOT/grub.cfg", "configfile /boot/grub/grub.cfg\n")]);
         let both = tree(&[("boot/grub/grub.cfg", cfg)]);
-        assert_eq!(show(&find(&both, &[])), ["iso:/boot/grub/grub.cfg 0* bios,uefi"]);
+        let d = find(&both, &[("efi.img".into(), &stub)]);
+        assert_eq!(show(&d)[0], "iso:/boot/grub/grub.cfg 0* bios,uefi");
     }
 
     #[test]

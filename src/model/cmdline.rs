@@ -374,7 +374,8 @@ mod tests {
 
     #[test]
     fn set_append_remove() {
-        let table: [(&str, fn(&mut Cmdline), &str); 12] = [
+        type Row = (&'static str, fn(&mut Cmdline), &'static str);
+        let table: [Row; 12] = [
             ("a=1 b a=2", |l| l.set("a=3").expect("set"), "a=3 b"),
             ("b  --- quiet", |l| l.set("a=3").expect("set"), "b a=3  --- quiet"),
             ("b --- quiet", |l| l.set("quiet").expect("set"), "b --- quiet"),

@@ -157,7 +157,7 @@ fn edit_line(
             edits.push((args[olds.start + n].span.clone(), carried(new[news.start + n])?));
         }
         for i in olds.start + both..olds.end {
-            edits.push((end(i)..args[i].span.end, String::new()));
+            edits.push((end(i)..end(i + 1), String::new()));
         }
         let mut added = String::new();
         for w in &new[news.start + both..news.end] {

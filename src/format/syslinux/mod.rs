@@ -167,7 +167,10 @@ impl Doc {
         let Some((kind, file)) = &l.kernel else {
             return opaque(l.why.unwrap_or("no KERNEL line").to_owned());
         };
-        let args = self.append_of(l);
+        let args = match (&l.kernel_args[..], self.append_of(l)) {
+            ("", append) => append,
+            (own, append) => format!("{own} {append}"),
+        };
         let result = match read::what_starts(kind, file) {
             read::Starts::Linux => self.linux(l, base, file, &args),
             read::Starts::LinuxC32 => {

@@ -23,6 +23,8 @@ pub(super) struct Label {
     pub title: Option<String>,
     /// Keyword in lower case, and file.
     pub kernel: Option<(String, String)>,
+    /// What stands behind the file on the same line; it goes before APPEND's.
+    pub kernel_args: String,
     /// Index of its line.
     pub kernel_line: Option<usize>,
     /// Value of the label's own APPEND.
@@ -61,6 +63,7 @@ pub(super) enum Starts {
 pub(super) fn what_starts(kind: &str, file: &str) -> Starts {
     let name = file.rsplit('/').next().unwrap_or(file).to_ascii_lowercase();
     match kind {
+        _ if name == "memdisk" => Starts::Other,
         "linux" => Starts::Linux,
         "kernel" | "com32" if name == "linux.c32" => Starts::LinuxC32,
         "kernel" | "com32" if name == "mboot.c32" => Starts::Mboot,
@@ -206,8 +209,13 @@ impl Reader<'_> {
 
     fn kernel(&mut self, n: usize, word: &str, value: String) {
         if let Some(l) = self.label() {
-            let file = if word == "localboot" { format!("LOCALBOOT {value}") } else { value };
+            let (file, args) = match value.split_once([' ', '\t']) {
+                _ if word == "localboot" => (format!("LOCALBOOT {value}"), ""),
+                Some((file, args)) => (file.to_owned(), args.trim_start()),
+                None => (value.clone(), ""),
+            };
             l.kernel = Some((word.to_owned(), file));
+            l.kernel_args = args.to_owned();
             l.kernel_line = Some(n);
         }
     }

@@ -103,6 +103,15 @@ fn timeout_goes_before_default_before_menu_default() {
 }
 
 #[test]
+fn arguments_may_stand_behind_the_kernel() {
+    let e = doc("label a\nkernel k  initrd=i a\nappend b\nlabel m\nlinux memdisk\ninitrd x.img\n")
+        .entries(&base());
+    let Payload::Linux { initrds, cmdline, .. } = &e[0].payload else { panic!("{e:?}") };
+    assert_eq!((initrds.len(), cmdline.as_str()), (1, "a b"));
+    assert_eq!(e[1].payload, Payload::Chain { what: "memdisk".into() });
+}
+
+#[test]
 fn requests_are_returned_in_order() {
     let d = doc("include a.cfg\nlabel x\n config /b.cfg /dir\nmenu include c.cfg T\n");
     let r: Vec<_> = d.requests().iter().map(|r| (&r.path[..], r.kind, r.after)).collect();
