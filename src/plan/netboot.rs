@@ -8,7 +8,7 @@ use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::error::{Error, Result};
 use crate::family::draft::{BASE, Draft};
-use crate::format::{cpio, grub, initrd};
+use crate::format::{cpio, grub, initrd, ipxe};
 use crate::model::cmdline::Cmdline;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -48,8 +48,9 @@ pub fn plan(
         add(files, m.path.clone(), f)?;
     }
     let base = inputs.target.base_url.as_deref();
-    let ipxe = boot_ipxe(title, chosen, draft, base);
-    let mut entry = made(ipxe.into_bytes(), &format!("from {}", source_of(chosen)));
+    ipxe::args(&chosen.cmdline)?;
+    let script = boot_ipxe(title, chosen, draft, base);
+    let mut entry = made(script.into_bytes(), &format!("from {}", source_of(chosen)));
     entry.role = Role::EntryPoint;
     add(files, BOOT_IPXE.parse()?, entry)?;
     grub_route(files, inputs, chosen, draft, title)
@@ -149,9 +150,35 @@ fn boot_ipxe(title: &str, chosen: &Chosen, draft: &Draft, base: Option<&str>) ->
     s
 }
 
-/// Stops on a machine with too little memory, where iPXE can tell.
-fn ram_guard(_mib: u64) -> String {
-    String::new()
+/// Stops on a machine with too little memory, where iPXE can tell. No build counts memory by default
+/// and none compares numbers, but all read SMBIOS and can count: the type 19 structures (memory array
+/// mapped address, SMBIOS 7.20) hold the last address of each range in KiB; of its little-endian
+/// bytes, number 10 counts 64 MiB and number 11 counts 16 GiB. Without SMBIOS the machine passes.
+fn ram_guard(mib: u64) -> String {
+    if mib < 64 {
+        return String::new();
+    }
+    let last = (mib / 64).min(256) - 1;
+    format!(
+        "set slot:int32 0\n\
+         :ram_slot\n\
+         isset ${{smbios/${{slot}}.19.10.1:uint32}} || goto ram_end\n\
+         iseq ${{smbios/${{slot}}.19.11.1:uint32}} 0x0 || goto ram_ok\n\
+         set ram:uint32 0\n\
+         :ram_count\n\
+         iseq ${{ram}} {last:#x} && goto ram_ok ||\n\
+         iseq ${{ram}} ${{smbios/${{slot}}.19.10.1:uint32}} && goto ram_next ||\n\
+         inc ram\n\
+         goto ram_count\n\
+         :ram_next\n\
+         inc slot\n\
+         goto ram_slot\n\
+         :ram_end\n\
+         iseq ${{slot}} 0 && goto ram_ok ||\n\
+         echo isowright: this machine has less than {mib} MiB of RAM, which this system needs to start\n\
+         goto end\n\
+         :ram_ok\n"
+    )
 }
 
 /// Folders of the medium where UEFI loaders lie, as written there.
