@@ -13,8 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("media", &["content", "model", "format"]),
     ("family", &["content", "model", "format"]),
     ("recipe", &["content", "model", "format", "media", "family"]),
-    // The plan names its medium as the manifest does.
-    ("plan", &["content", "model", "format", "media", "family", "recipe", "publish"]),
+    ("plan", &["content", "model", "format", "media", "family", "recipe"]),
     ("publish", &["content", "model", "format", "media", "family", "plan"]),
     ("serve", &["content", "model"]),
     ("boot", &["content", "model", "format", "serve"]),

@@ -38,7 +38,7 @@ pub fn run(a: &Extract) -> Result<Outcome> {
     sink.finish()?;
     bar.end();
     for n in media.notes() {
-        eprintln!("note: {}", term::safe(&n));
+        eprintln!("note: {}", term::safe(n));
     }
     let skipped: Vec<&Item> =
         items.iter().filter(|i| matches!(i.node.kind, NodeKind::Special(_))).collect();

@@ -15,7 +15,6 @@ use crate::media::bootdocs::BootDocs;
 use crate::media::identity::Identity;
 use crate::model::boot::Locus;
 use crate::model::profile::Profile;
-use crate::publish::manifest::Source;
 use crate::recipe::Recipe;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -129,6 +128,15 @@ pub struct Chosen {
     pub cmdline: String,
     /// The edits that changed something, in order.
     pub edits: Vec<ArgEdit>,
+}
+
+/// The medium.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// File name, without folders.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
 }
 
 /// What a build would write.

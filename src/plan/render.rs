@@ -148,7 +148,7 @@ struct Json<'a> {
     title: &'a str,
     recipe: &'a str,
     media: &'a crate::media::identity::Identity,
-    source: &'a crate::publish::manifest::Source,
+    source: &'a super::Source,
     unattended: bool,
     ram_mib: u64,
     entry: &'a super::Chosen,

@@ -6,7 +6,7 @@ use crate::content::path::TreePath;
 use crate::error::{Error, Result};
 use crate::family::draft::{Coverage, Note};
 use crate::media::identity::Identity;
-use crate::plan::{Origin, Plan, Planned};
+use crate::plan::{Origin, Plan, Planned, Source};
 use serde::{Deserialize, Serialize};
 
 /// What a tree holds.
@@ -44,15 +44,6 @@ pub struct Manifest {
     pub notes: Vec<Note>,
     /// Every file but this one and SHA256SUMS, by path.
     pub files: Vec<FileRow>,
-}
-
-/// The medium.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
-    /// File name, without folders.
-    pub name: String,
-    /// Bytes.
-    pub size: u64,
 }
 
 /// One file.
