@@ -9,11 +9,11 @@ use super::draft::{ArgOp, Aspect, BASE, Cover, Draft, Facts, Hosted, Layer, Made
 use crate::content::path::TreePath;
 use crate::error::Result;
 use crate::format::answers::grub_defaults;
+use crate::format::dracut;
 use crate::format::kickstart::{Dialect, Kickstart, RootPassword};
 use crate::model::console::Console;
-use crate::model::network::{Address, Network};
+use crate::model::network::Network;
 use crate::model::profile::{Answers, Install, Profile};
-use std::net::IpAddr;
 
 const OWN: &str = "your own ks.cfg is used as it is";
 
@@ -31,14 +31,15 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         Some(b) => format!("{} from the first packet on", b.name),
         None => "network for stage 2".to_owned(),
     };
-    if bond.as_ref().is_some_and(|b| b.wants_kernel_names()) {
-        draft.arg(ArgOp::Set("net.ifnames=0".into()), "the profile names its ports eth0, eth1");
-    }
     // Vendors set none; the user's own medium may.
     draft.arg(ArgOp::Remove("ip".into()), "the profile's network takes its place");
     draft.arg(ArgOp::Remove("bond".into()), "the profile's network takes its place");
-    for word in dracut_words(network, install.hostname.as_deref()) {
-        draft.arg(ArgOp::Append(word), &*why);
+    for word in dracut::words(network, install.hostname.as_deref()) {
+        if word.ends_with("=0") {
+            draft.arg(ArgOp::Set(word), "the profile names its ports eth0, eth1");
+        } else {
+            draft.arg(ArgOp::Append(word), &*why);
+        }
     }
     answer_file(facts, profile, draft)?;
     if *unattended && facts.own_answers.is_none() {
@@ -92,48 +93,6 @@ fn source(facts: &Facts, install: &Install, draft: &mut Draft) {
             "There is no .treeinfo on this medium: the installer may not find its repositories.",
         );
     }
-}
-
-/// dracut.cmdline(7), for bond, ports and address. At most four fields in `bond=`: a colon between
-/// two ports or two options is a mistake that dracut dies of.
-fn dracut_words(network: &Network, hostname: Option<&str>) -> Vec<String> {
-    let Network { bond, address } = network;
-    let mut words = Vec::new();
-    let device = bond.as_ref().map_or("", |b| b.name.as_str());
-    if let Some(b) = bond {
-        let ports = b.named_ports();
-        for (name, mac) in &ports {
-            words.extend(mac.map(|m| format!("ifname={name}:{m}")));
-        }
-        let ports: Vec<String> = ports.into_iter().map(|(n, _)| n).collect();
-        let opts: Vec<String> = b.options().iter().map(|(k, v)| format!("{k}={v}")).collect();
-        let mtu = b.mtu.map(|m| format!(":{m}")).unwrap_or_default();
-        words.push(format!("bond={}:{}:{}{mtu}", b.name, ports.join(","), opts.join(",")));
-    }
-    match address {
-        Address::Dhcp if device.is_empty() => words.push("ip=dhcp".into()),
-        Address::Dhcp => words.push(format!("ip={device}:dhcp")),
-        Address::Static { address, gateway, dns } => {
-            let show = |ip: &IpAddr| match ip {
-                IpAddr::V4(a) => a.to_string(),
-                IpAddr::V6(a) => format!("[{a}]"),
-            };
-            let gateway = gateway.as_ref().map(show).unwrap_or_default();
-            words.push(format!(
-                "ip={}::{gateway}:{}:{}:{device}:none",
-                show(&address.addr),
-                address.netmask(),
-                hostname.unwrap_or_default(),
-            ));
-            words.extend(dns.iter().map(|d| format!("nameserver={}", show(d))));
-        }
-    }
-    words.push("rd.neednet=1".into());
-    if bond.is_some() {
-        // The switch may take its time with LACP; dracut's own patience is ten seconds.
-        words.push("rd.net.timeout.carrier=30".into());
-    }
-    words
 }
 
 fn answer_file(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
@@ -241,9 +200,7 @@ fn cover(facts: &Facts, consoles: &[Console], network: &Network, draft: &mut Dra
         return;
     };
     super::cover_bond_start(draft);
-    let words = dracut_words(network, None);
-    let how = words.into_iter().find(|w| w.starts_with("bond=")).unwrap_or_default();
-    draft.cover(Layer::Installer, Aspect::Bond, Cover::Set { how });
+    draft.cover(Layer::Installer, Aspect::Bond, Cover::Set { how: dracut::bond_word(b) });
     draft.cover(Layer::InstalledBootLoader, Aspect::Bond, super::disk_boot());
     let system = if own {
         theirs("network --bondslaves in it")

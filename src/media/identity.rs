@@ -8,10 +8,10 @@ use crate::content::tree::Tree;
 use crate::format::diskinfo::{parse_discinfo, parse_disk_info};
 use crate::format::treeinfo::TreeInfo;
 use crate::model::arch::Arch;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A value and how we know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact<T> {
     /// The value.
     pub value: T,
@@ -32,7 +32,7 @@ impl<T> Fact<T> {
 }
 
 /// The text fields of the primary volume descriptor, trimmed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeLabels {
     /// Volume identifier.
     pub volume_id: String,
@@ -47,7 +47,7 @@ pub struct VolumeLabels {
 }
 
 /// What a medium is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// Distribution as the medium names it: `AlmaLinux`, `Debian GNU/Linux`.
     pub distro: Option<Fact<String>>,

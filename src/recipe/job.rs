@@ -72,6 +72,9 @@ pub struct Output {
     /// The whole medium below `repo/`, also where less would do.
     #[serde(default)]
     pub full_tree: bool,
+    /// Kernel, initrd and boot files only: the rest is hosted elsewhere.
+    #[serde(default)]
+    pub boot_only: bool,
 }
 
 impl Job {
@@ -120,6 +123,9 @@ impl Job {
             return Err(Error::usage("no [[output]]: say where the tree is to go"));
         }
         for (i, o) in self.output.iter().enumerate() {
+            if o.full_tree && o.boot_only {
+                return Err(Error::usage("full_tree and boot_only exclude each other"));
+            }
             if self.output[..i].iter().any(|other| other.dir == o.dir) {
                 return Err(Error::usage(format!("output {} stands there twice", o.dir.display())));
             }

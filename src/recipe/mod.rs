@@ -45,6 +45,10 @@ pub struct Recipe {
     /// What the operator should know.
     #[serde(rename = "note", default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<RecipeNote>,
+    /// The file as written, comments and all.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub text: String,
 }
 
 /// How far a recipe is proven.
@@ -236,7 +240,10 @@ impl Recipe {
                 .source_name(format!("{name}:{}", f.line))
                 .hint("`isowright recipe schema` lists the fields"));
         }
-        toml::from_str(text).map_err(|e| Error::usage(e.message().to_owned()).source_name(name))
+        let mut recipe: Recipe = toml::from_str(text)
+            .map_err(|e| Error::usage(e.message().to_owned()).source_name(name))?;
+        recipe.text = text.to_owned();
+        Ok(recipe)
     }
 
     /// Kernel and initrd on the medium by the recipe's own paths: an assumption, for where neither

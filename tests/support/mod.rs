@@ -43,6 +43,46 @@ pub fn vendor_configs() -> Option<PathBuf> {
     dir.is_dir().then_some(dir)
 }
 
+/// Lets one emulated machine run at a time, over all test binaries: each takes all the processors
+/// there are. Held until dropped.
+pub fn one_machine() -> std::fs::File {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("one-machine.lock");
+    let file = std::fs::File::create(path).unwrap();
+    file.lock().unwrap();
+    file
+}
+
+/// Debian's own netboot kernel and initrd.
+pub fn debian_netboot() -> Option<(PathBuf, PathBuf)> {
+    let dir = "/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64";
+    let package = "debian-installer-12-netboot-amd64";
+    Some((
+        packaged(&format!("{dir}/linux"), package)?,
+        packaged(&format!("{dir}/initrd.gz"), package)?,
+    ))
+}
+
+/// Whether a machine can be emulated with both firmwares.
+pub fn emulator() -> Option<()> {
+    packaged("/usr/bin/qemu-system-x86_64", "qemu-system-x86")?;
+    packaged("/usr/lib/ipxe/qemu/pxe-virtio.rom", "ipxe-qemu")?;
+    packaged("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")?;
+    Some(())
+}
+
+/// Boots a tree and tells what was seen; the console is printed where the test fails.
+pub fn boot(options: &isowright::boot::Options) -> Vec<isowright::boot::Verdict> {
+    let _one = one_machine();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let verdicts = isowright::boot::prove(options, &stop, &mut |_| {}).unwrap();
+    for v in &verdicts {
+        let asked: Vec<_> = v.requests.iter().map(|r| (&r.target, r.status, r.bytes)).collect();
+        println!("== {}: {:?}\nrequests: {asked:?}", v.firmware, v.outcome);
+        println!("-- COM1\n{}\n-- COM2\n{}", v.com1, v.com2);
+    }
+    verdicts
+}
+
 /// A fixture's medium: `fixtures/NAME/tree` as a Tree, and its volume id.
 pub fn fixture(name: &str) -> (isowright::content::tree::Tree, String) {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
