@@ -80,8 +80,8 @@ fn source(facts: &Facts, install: &Install, draft: &mut Draft) {
             },
         ),
         None if !packages => draft.warn(
-            "This medium carries no packages: set install.mirror in the profile, or the installer \
-             asks for its source.",
+            "This medium carries no packages and the profile names no install.mirror: the installer \
+             takes its vendor's own mirror, or asks.",
         ),
         None => {}
     }

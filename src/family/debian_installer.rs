@@ -40,12 +40,23 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         0o644,
         "keeps the installer from taking the lease's boot.ipxe for its preseed file",
     )?;
+    if let Some(b) = bond {
+        let reason = "builds the bond, for which the installer has no question";
+        made(draft, "isowright/bond.sh", bond_script(b)?, 0o755, reason)?;
+    }
     match &facts.own_answers {
         Some((name, bytes)) => {
             let reason = format!("your own {name}");
             let path = TreePath::new("preseed.cfg")?;
             draft.in_initrd.push(Made { path, bytes: bytes.clone(), mode: 0o600, reason });
             draft.note(format!("{name} is used as it is: mirror, bond and disks are its affair."));
+            if let Some(b) = bond {
+                draft.note(format!(
+                    "For the bond it may say: d-i preseed/early_command string sh /isowright/bond.sh, \
+                     and d-i netcfg/choose_interface select {}.",
+                    b.name
+                ));
+            }
         }
         None => answers_of_ours(facts, profile, draft)?,
     }
@@ -109,10 +120,6 @@ fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Resul
         login: profile.serial(),
     };
     made(draft, "preseed.cfg", preseed.to_text()?, 0o600, "answers, from the profile")?;
-    if let Some(b) = &network.bond {
-        let reason = "builds the bond, for which the installer has no question";
-        made(draft, "isowright/bond.sh", bond_script(b)?, 0o755, reason)?;
-    }
     if let Some(script) = preseed.disk_script()? {
         made(draft, "isowright/disk.sh", script, 0o755, "chooses the disk")?;
         draft.note("The smallest built-in disk of 8 GiB or more is wiped without a question.");
@@ -187,7 +194,7 @@ fn cover(facts: &Facts, consoles: &[Console], network: &Network, draft: &mut Dra
     super::cover_bond_start(draft);
     let (installer, system) = if own {
         (
-            theirs("a script in its early_command"),
+            theirs("sh /isowright/bond.sh in its early_command"),
             theirs("/etc/network/interfaces in its late_command"),
         )
     } else {

@@ -45,7 +45,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         ArgOp::Set(format!("fetch={BASE}repo/{squashfs}")),
         "the system comes over HTTP into memory",
     );
-    draft.arg(ArgOp::Set(ip_word(address)), "network for fetch");
+    draft.arg(ArgOp::Set(ip_word(address)?), "network for fetch");
     if let Some(h) = hostname {
         draft.arg(ArgOp::Set(format!("hostname={h}")), "host name of the live system");
     }
@@ -66,9 +66,13 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
 }
 
 /// live-boot's own order, not the kernel's: device, address, mask, gateway, name server.
-fn ip_word(address: &Address) -> String {
-    match address {
+fn ip_word(address: &Address) -> Result<String> {
+    Ok(match address {
         Address::Dhcp => "ip=dhcp".into(),
+        Address::Static { address, .. } if address.addr.is_ipv6() => {
+            return Err(Error::unsupported("live-boot takes no fixed IPv6 address")
+                .hint("use method = \"dhcp\", or an IPv4 address"));
+        }
         Address::Static { address, gateway, dns } => format!(
             "ip=:{}:{}:{}:{}",
             address.addr,
@@ -76,7 +80,7 @@ fn ip_word(address: &Address) -> String {
             gateway.as_ref().map(IpAddr::to_string).unwrap_or_default(),
             dns.first().map(IpAddr::to_string).unwrap_or_default(),
         ),
-    }
+    })
 }
 
 fn cover(consoles: &[Console], network: &Network, draft: &mut Draft) {
