@@ -87,12 +87,22 @@ xorriso_rr() { xorriso -as mkisofs -V HARD_RR -o "$1" "$work/tree"; }
 xorriso_rrj() { xorriso -as mkisofs -V HARD_RRJ -J -joliet-long -o "$1" "$work/tree"; }
 xorriso_joliet() { xorriso -as mkisofs -V HARD_J -J -joliet-long --norock -o "$1" "$work/tree"; }
 xorriso_plain() { xorriso -as mkisofs -V HARD_PLAIN --norock -o "$1" "$work/tree"; }
-genisoimage_reloc() { genisoimage -V HARD_RELOC -R -o "$1" "$work/tree"; }
-genisoimage_rrj() { genisoimage -V HARD_GRRJ -R -J -joliet-long -D -o "$1" "$work/tree"; }
-genisoimage_joliet() {
-    genisoimage -V HARD_GJ -J -joliet-long -D -o "$1" "$work/tree"
+# geniso LINK-TARGET OPTIONS: genisoimage 1.1.11 loops for ever over a target of 602 bytes in several
+# components, and writes a malformed record for one of 602 bytes in one component.
+geniso() {
+    ln -sfn "$1" "$work/tree/links/long602"
+    touch -h -t $stamp "$work/tree/links/long602" "$work/tree/links"
+    shift
+    timeout 60 genisoimage "$@" "$work/tree"
+    ln -sfn "$(rep a 200)/$(rep b 200)/$(rep c 200)" "$work/tree/links/long602"
+    touch -h -t $stamp "$work/tree/links/long602" "$work/tree/links"
 }
-genisoimage_udf() { genisoimage -V HARD_UDF -R -udf -D -o "$1" "$work/tree"; }
+genisoimage_reloc() { geniso short -V HARD_RELOC -R -o "$1"; }
+genisoimage_rrj() { geniso short -V HARD_GRRJ -R -J -joliet-long -D -o "$1"; }
+genisoimage_joliet() { geniso short -V HARD_GJ -J -joliet-long -D -o "$1"; }
+genisoimage_udf() { geniso short -V HARD_UDF -R -udf -D -o "$1"; }
+# Readers must survive it: bsdtar shows a cut target, xorriso refuses the image.
+genisoimage_malformed() { geniso "$(rep x 602)" -V HARD_MALFORMED -R -D -o "$1"; }
 
 hybrid() {
     esp "$work/esp.img"
@@ -153,6 +163,7 @@ mk hard-g-reloc.iso genisoimage_reloc
 mk hard-g-rrj.iso genisoimage_rrj
 mk hard-g-joliet.iso genisoimage_joliet
 mk hard-g-udf.iso genisoimage_udf
+mk hard-g-malformed.iso genisoimage_malformed
 mk hard-hybrid.iso hybrid
 mk hard-big.iso big
 mk hard-fat12.img fat12
