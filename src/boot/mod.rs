@@ -205,7 +205,7 @@ fn watch(
         let now = began.elapsed();
         for r in requests.try_iter() {
             tell(Event::Request(&r));
-            judge.request(now, &path_of(&r), r.status);
+            judge.request(now, &path_of(&r), r.status, r.path.as_ref() == Some(&o.script));
             served.push(r);
         }
         if let Some(bytes) = port1.more()? {
