@@ -1,0 +1,509 @@
+//! The directory walk: ECMA-119 clauses 6.8 and 9.
+//!
+//! Every directory extent is read once, in pieces, without recursion. What can't be shown safely (a
+//! name with `/`, a folder inside itself) is left out and noted; what shows that bytes are missing is
+//! an error. Not supported: interleaved files, volume sets.
+
+use super::descriptors::{Root, SECTOR};
+use super::joliet;
+use super::rockridge::{Facts, Susp};
+use crate::content::Content;
+use crate::content::path::TreePath;
+use crate::content::tree::{Node, NodeKind, Tree};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::fields::{be32, le32, short_date};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a tree may come to in memory, about, in bytes: 100,000 entries with paths of 100 bytes.
+pub const MAX_MEMORY: usize = 40 << 20;
+/// One directory, in bytes. 500,000 entries in one folder fit; the field itself could say 4 GiB.
+const MAX_DIRECTORY: u64 = 64 << 20;
+/// Folders inside folders. ECMA-119 says 8, Rock Ridge trees have been seen with 30.
+const MAX_DEPTH: u16 = 200;
+/// Bytes read at a time; a whole number of sectors.
+const CHUNK: u64 = 256 << 10;
+/// Bytes that a node takes beside its path, its link's target and its further extents.
+const NODE_COST: usize = 330;
+
+/// Which names are read.
+pub(super) enum Names {
+    RockRidge { skip: u8 },
+    Joliet,
+    Plain,
+}
+
+/// Where an entry stands in the image; byte offsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    /// The (first) directory record.
+    pub at: u64,
+    /// The (first) byte of the file or directory; meaningless for an empty file.
+    pub data_at: u64,
+}
+
+/// Each entry's place in the image.
+pub type Records = BTreeMap<TreePath, Record>;
+
+/// A directory record, ECMA-119 9.1.
+pub(super) struct Raw<'a>(&'a [u8]);
+
+impl<'a> Raw<'a> {
+    /// The record at the start of `b`; `None` where there is none that fits.
+    pub fn first(b: &'a [u8]) -> Option<Self> {
+        let len = usize::from(*b.first()?);
+        let b = b.get(..len)?;
+        (len >= 34 && 33 + usize::from(b[32]) <= len && b[32] > 0).then_some(Raw(b))
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn id(&self) -> &'a [u8] {
+        &self.0[33..33 + usize::from(self.0[32])]
+    }
+
+    /// What follows the name and its padding to an even length.
+    pub fn system_use(&self) -> &'a [u8] {
+        self.0.get((33 + usize::from(self.0[32])).next_multiple_of(2)..).unwrap_or_default()
+    }
+
+    fn is_dots(&self) -> bool {
+        matches!(self.id(), [0] | [1])
+    }
+
+    /// Byte offset of the data, behind the extended attribute record.
+    fn start(&self, block_size: u64) -> u64 {
+        (u64::from(le32(self.0, 2)) + u64::from(self.0[1])) * block_size
+    }
+
+    fn data_len(&self) -> u64 {
+        u64::from(le32(self.0, 10))
+    }
+
+    fn flags(&self) -> u8 {
+        self.0[25]
+    }
+
+    fn byte_orders_agree(&self) -> bool {
+        le32(self.0, 2) == be32(self.0, 6) && le32(self.0, 10) == be32(self.0, 14)
+    }
+}
+
+const FLAG_DIRECTORY: u8 = 0x02;
+const FLAG_ASSOCIATED: u8 = 0x04;
+const FLAG_MORE_EXTENTS: u8 = 0x80;
+
+/// Reads the tree below `root`.
+///
+/// # Errors
+/// `Corrupt` with path and offset; `Unsupported` over the bounds above.
+pub(super) fn walk(
+    image: &Content,
+    block_size: u32,
+    root: Root,
+    names: Names,
+) -> Result<(Tree, Records)> {
+    let skip = if let Names::RockRidge { skip } = names { skip } else { 0 };
+    let mut w = Walk {
+        image,
+        block_size: u64::from(block_size),
+        susp: Susp::new(image, block_size, skip),
+        names,
+        entries: Vec::new(),
+        memory: 0,
+        seen: BTreeMap::new(),
+        left: Vec::new(),
+        emptied: BTreeSet::new(),
+        moved: Vec::new(),
+        notes: Vec::new(),
+        sloppy: BTreeMap::new(),
+    };
+    let path = TreePath::root();
+    w.left.push(Folder { path, at: root.record_at, start: root.start, len: root.len, depth: 0 });
+    while let Some(f) = w.left.pop() {
+        w.folder(&f).map_err(|e| e.path(format_args!("/{}", f.path)))?;
+    }
+    w.finish()
+}
+
+/// A folder that waits to be read.
+struct Folder {
+    path: TreePath,
+    /// Offset of the record that names it.
+    at: u64,
+    start: u64,
+    len: u64,
+    depth: u16,
+}
+
+struct Entry {
+    path: TreePath,
+    node: Node,
+    record: Record,
+}
+
+/// A file whose further extents are yet to come.
+struct Partial {
+    id: Vec<u8>,
+    entry: Entry,
+    parts: Vec<Content>,
+}
+
+struct Walk<'a> {
+    image: &'a Content,
+    block_size: u64,
+    susp: Susp<'a>,
+    names: Names,
+    entries: Vec<Entry>,
+    memory: usize,
+    /// Directory extents that were read: start to end.
+    seen: BTreeMap<u64, u64>,
+    left: Vec<Folder>,
+    /// Folders from which relocated ones were taken, with nothing else in them.
+    emptied: BTreeSet<TreePath>,
+    /// Relocated folders: where they stand, and where their record does.
+    moved: Vec<(u64, u64)>,
+    notes: Vec<String>,
+    /// Faults that come by the thousand: how often, and where first.
+    sloppy: BTreeMap<&'static str, (u32, String)>,
+}
+
+/// What is gathered while one folder is read.
+#[derive(Default)]
+struct Progress {
+    partial: Option<Partial>,
+    /// The further extents of a file that was left out are left out too.
+    skipping: bool,
+    relocated_away: bool,
+    kept: bool,
+}
+
+impl Walk<'_> {
+    fn folder(&mut self, f: &Folder) -> Result<()> {
+        if f.len > MAX_DIRECTORY {
+            let what = format!("a directory of {} bytes; at most {MAX_DIRECTORY} are read", f.len);
+            return Err(Error::unsupported(what).at(f.at));
+        }
+        let end = f.start + f.len;
+        let before = self.seen.range(..end).next_back();
+        if f.len > 0 && before.is_some_and(|(_, e)| *e > f.start) {
+            let why = "its directory lies over one that was read already, so it is shown empty";
+            self.note(&f.path, why, f.at);
+            return Ok(());
+        }
+        self.seen.insert(f.start, end);
+        let mut buf = vec![0u8; f.len.min(CHUNK) as usize];
+        let mut progress = Progress::default();
+        let mut done = 0;
+        while done < f.len {
+            let n = (f.len - done).min(CHUNK) as usize;
+            self.image.read_at(&mut buf[..n], f.start + done)?;
+            for (i, sector) in buf[..n].chunks(SECTOR as usize).enumerate() {
+                self.sector(f, sector, f.start + done + i as u64 * SECTOR, &mut progress)?;
+            }
+            done += n as u64;
+        }
+        if let Some(p) = progress.partial {
+            let what = "a file's last extent is missing (ECMA-119 9.1.6, multi-extent)";
+            return Err(Error::corrupt(what, p.entry.record.at));
+        }
+        if progress.relocated_away && !progress.kept {
+            self.emptied.insert(f.path.clone());
+        }
+        Ok(())
+    }
+
+    /// ECMA-119 6.8.1.1: a record does not cross a sector's end; the rest of a sector is zero.
+    fn sector(&mut self, f: &Folder, sector: &[u8], at: u64, p: &mut Progress) -> Result<()> {
+        let mut off = 0;
+        while off < sector.len() && sector[off] != 0 {
+            let at = at + off as u64;
+            let Some(r) = Raw::first(&sector[off..]) else {
+                return Err(Error::corrupt(
+                    "a directory record that does not fit (ECMA-119 9.1)",
+                    at,
+                ));
+            };
+            if !r.is_dots() {
+                self.record(f, &r, at, p)?;
+            }
+            off += r.len();
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, f: &Folder, r: &Raw, at: u64, p: &mut Progress) -> Result<()> {
+        if let Some(partial) = p.partial.take() {
+            p.partial = self.further_extent(partial, r, at)?;
+            return Ok(());
+        }
+        let more = r.flags() & FLAG_MORE_EXTENTS != 0;
+        if p.skipping {
+            p.skipping = more;
+            return Ok(());
+        }
+        let facts = match self.names {
+            Names::RockRidge { .. } => self.susp.facts(r.system_use()).map_err(|e| e.at(at))?,
+            _ => Facts::default(),
+        };
+        if facts.relocated {
+            p.relocated_away = true;
+            self.spend(64, at)?;
+            self.moved.push((r.start(self.block_size), at));
+            return Ok(());
+        }
+        p.kept = true;
+        let path = match self.name(r.id(), &facts, &f.path) {
+            Ok(path) => path,
+            Err(why) => {
+                let id = r.id().escape_ascii();
+                let name = facts.name.as_deref().map(|n| n.escape_ascii().to_string());
+                let what = name.unwrap_or_else(|| id.to_string());
+                self.notes_push(format!(
+                    "/{}: \"{what}\" is left out: {why} (at offset {at:#x})",
+                    f.path
+                ));
+                p.skipping = more;
+                return Ok(());
+            }
+        };
+        self.spend(
+            NODE_COST + path.as_bytes().len() + facts.target.as_ref().map_or(0, Vec::len),
+            at,
+        )?;
+        if let Some(fault) = facts.fault {
+            self.sloppy(fault, &path, at);
+        }
+        if !r.byte_orders_agree() {
+            let why =
+                "the two byte orders of a number disagree (ECMA-119 7.3.3); little-endian is used";
+            self.sloppy(why, &path, at);
+        }
+        if facts.child.is_some() || r.flags() & FLAG_DIRECTORY != 0 {
+            return self.subfolder(f, path, r, facts, at);
+        }
+        if r.flags() & FLAG_ASSOCIATED != 0 || (r.0[26], r.0[27]) != (0, 0) {
+            self.note(&path, "left out: associated and interleaved files are not supported", at);
+            p.skipping = more;
+            return Ok(());
+        }
+        p.partial = self.file(path, r, facts, at)?;
+        Ok(())
+    }
+
+    /// The entry's path, or why it has none.
+    fn name(&self, id: &[u8], facts: &Facts, dir: &TreePath) -> Result<TreePath, String> {
+        let joined = match (&self.names, &facts.name) {
+            (Names::Joliet, _) => dir.join(joliet::name(id).ok_or("its name is not UTF-16")?),
+            (_, Some(name)) => dir.join(name),
+            _ => dir.join(plain_name(id)),
+        };
+        joined.map_err(|e| e.to_string())
+    }
+
+    fn subfolder(
+        &mut self,
+        f: &Folder,
+        path: TreePath,
+        r: &Raw,
+        facts: Facts,
+        at: u64,
+    ) -> Result<()> {
+        let mut node = Node { kind: NodeKind::Dir, mode: 0o555, mtime: short_date(&r.0[18..25]) };
+        node.mode = facts.mode.map_or(node.mode, |m| m & 0o7777);
+        node.mtime = facts.mtime.or(node.mtime);
+        let (mut start, mut len) = (r.start(self.block_size), r.data_len());
+        if let Some(lba) = facts.child {
+            start = u64::from(lba) * self.block_size;
+            len = self
+                .relocated(start, &mut node)
+                .map_err(|e| e.path(format_args!("/{path}")).at(at))?;
+        }
+        let record = Record { at, data_at: start };
+        self.entries.push(Entry { path: path.clone(), node, record });
+        if f.depth >= MAX_DEPTH {
+            self.note(&path, "shown empty: folders are not followed so deep", at);
+        } else {
+            self.left.push(Folder { path, at, start, len, depth: f.depth + 1 });
+        }
+        Ok(())
+    }
+
+    /// RRIP 4.1.5: a relocated directory's length and attributes stand in its own `.` record.
+    fn relocated(&mut self, start: u64, node: &mut Node) -> Result<u64> {
+        let mut dot = [0u8; 256];
+        let n = (self.image.len().saturating_sub(start)).min(256) as usize;
+        self.image.read_at(&mut dot[..n.max(34)], start)?;
+        let Some(r) =
+            Raw::first(&dot).filter(|r| r.id() == [0] && r.start(self.block_size) == start)
+        else {
+            return Err(Error::corrupt(
+                "no directory where CL says that one is (RRIP 4.1.5.1)",
+                start,
+            ));
+        };
+        let facts = self.susp.facts(r.system_use())?;
+        node.mode = facts.mode.map_or(node.mode, |m| m & 0o7777);
+        node.mtime = facts.mtime.or(node.mtime);
+        Ok(r.data_len())
+    }
+
+    fn file(&mut self, path: TreePath, r: &Raw, facts: Facts, at: u64) -> Result<Option<Partial>> {
+        let mode = facts.mode.map_or(0o444, |m| m & 0o7777);
+        let mtime = facts.mtime.or_else(|| short_date(&r.0[18..25]));
+        let record = Record { at, data_at: r.start(self.block_size) };
+        let special = facts.special();
+        let kind = match (facts.target, special) {
+            (Some(target), _) => NodeKind::Symlink(target),
+            (None, Some(s)) => NodeKind::Special(s),
+            (None, None) => {
+                let first = self.extent(r).map_err(|e| e.path(format_args!("/{path}")))?;
+                if r.flags() & FLAG_MORE_EXTENTS != 0 {
+                    let node = Node { kind: NodeKind::File(Content::empty()), mode, mtime };
+                    let entry = Entry { path, node, record };
+                    return Ok(Some(Partial { id: r.id().to_vec(), entry, parts: vec![first] }));
+                }
+                NodeKind::File(first)
+            }
+        };
+        self.entries.push(Entry { path, node: Node { kind, mode, mtime }, record });
+        Ok(None)
+    }
+
+    /// ECMA-119 9.1.6: the records of a file of several extents follow each other under one name.
+    fn further_extent(&mut self, mut p: Partial, r: &Raw, at: u64) -> Result<Option<Partial>> {
+        let path = &p.entry.path;
+        if r.id() != p.id || r.flags() & FLAG_DIRECTORY != 0 {
+            let what = "a file's last extent is missing (ECMA-119 9.1.6, multi-extent)";
+            return Err(Error::corrupt(what, at).path(format_args!("/{path}")));
+        }
+        p.parts.push(self.extent(r).map_err(|e| e.path(format_args!("/{path}")))?);
+        self.spend(200, at)?;
+        if r.flags() & FLAG_MORE_EXTENTS != 0 {
+            return Ok(Some(p));
+        }
+        p.entry.node.kind = NodeKind::File(Content::concat(p.parts));
+        self.entries.push(p.entry);
+        Ok(None)
+    }
+
+    /// The bytes of one record. An empty file's extent may be anywhere.
+    fn extent(&self, r: &Raw) -> Result<Content> {
+        if r.data_len() == 0 {
+            return Ok(Content::empty());
+        }
+        let start = r.start(self.block_size);
+        self.image.slice(start..start + r.data_len())
+    }
+
+    fn spend(&mut self, bytes: usize, at: u64) -> Result<()> {
+        self.memory += bytes;
+        if self.memory > MAX_MEMORY {
+            let what = format!(
+                "the tree is too big: {} entries would take over {} MiB of memory",
+                self.entries.len(),
+                MAX_MEMORY >> 20
+            );
+            return Err(Error::new(ErrorKind::Unsupported, what).at(at));
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, path: &TreePath, why: &str, at: u64) {
+        self.notes_push(format!("/{path}: {why} (at offset {at:#x})"));
+    }
+
+    fn notes_push(&mut self, note: String) {
+        // Tree keeps a thousand; more would only fill the memory.
+        if self.notes.len() < 1000 {
+            self.notes.push(note);
+        }
+    }
+
+    fn sloppy(&mut self, why: &'static str, path: &TreePath, at: u64) {
+        let first = || (0, format!("/{path} (at offset {at:#x})"));
+        self.sloppy.entry(why).or_insert_with(first).0 += 1;
+    }
+
+    fn finish(mut self) -> Result<(Tree, Records)> {
+        let hidden = std::mem::take(&mut self.emptied);
+        if !hidden.is_empty() {
+            self.entries.retain(|e| !hidden.contains(&e.path));
+        }
+        for (start, at) in std::mem::take(&mut self.moved) {
+            if !self.seen.contains_key(&start) {
+                let what = "a relocated folder that nothing points to is left out (RRIP 4.1.5)";
+                self.notes_push(format!("{what} (at offset {at:#x})"));
+            }
+        }
+        self.entries.sort_by(|a, b| a.path.cmp(&b.path));
+        self.drop_impossible();
+        let records = self.entries.iter().map(|e| (e.path.clone(), e.record)).collect();
+        let mut tree: Tree = self.entries.into_iter().map(|e| (e.path, e.node)).collect();
+        for (why, (count, first)) in self.sloppy {
+            tree.note(if count == 1 {
+                format!("{first}: {why}")
+            } else {
+                format!("{first}: {why}, and {} entries more", count - 1)
+            });
+        }
+        for n in self.notes {
+            tree.note(n);
+        }
+        Ok((tree, records))
+    }
+
+    /// Of entries with the same path the first counts, and what stood in a folder that is not shown
+    /// goes with it: a link and a folder of one name would lead an extraction out of its tree.
+    fn drop_impossible(&mut self) {
+        let mut open: Vec<TreePath> = Vec::new();
+        let mut last: Option<TreePath> = None;
+        let mut notes = Vec::new();
+        self.entries.retain(|e| {
+            let twice = last.as_ref() == Some(&e.path);
+            while open.last().is_some_and(|d| !e.path.starts_with(d)) {
+                open.pop();
+            }
+            let parent = e.path.parent().unwrap_or_default();
+            let orphan = open.last().map_or(!parent.is_root(), |d| *d != parent);
+            if twice || orphan {
+                let why =
+                    if twice { "a second entry of that name" } else { "its folder is not shown" };
+                notes.push(format!("/{}: left out: {why} (at offset {:#x})", e.path, e.record.at));
+                notes.truncate(1000);
+                return false;
+            }
+            last = Some(e.path.clone());
+            if e.node.is_dir() {
+                open.push(e.path.clone());
+            }
+            true
+        });
+        self.notes.append(&mut notes);
+    }
+}
+
+/// ECMA-119 7.5: `NAME.EXT;VERSION`. The version and a dot without an extension are not shown.
+fn plain_name(id: &[u8]) -> &[u8] {
+    let stem = match id.iter().rposition(|&b| b == b';') {
+        Some(i) if id[i + 1..].iter().all(u8::is_ascii_digit) => &id[..i],
+        _ => id,
+    };
+    match stem.strip_suffix(b".") {
+        Some(s) if !s.is_empty() => s,
+        _ => stem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_names_lose_version_and_lone_dot() {
+        assert_eq!(plain_name(b"BOOT.CAT;1"), b"BOOT.CAT");
+        assert_eq!(plain_name(b"VMLINUZ.;1"), b"VMLINUZ");
+        assert_eq!(plain_name(b"A;B"), b"A;B");
+    }
+}
