@@ -6,8 +6,12 @@ use regex::Regex;
 use std::fmt;
 use std::time::Duration;
 
-/// Nothing further comes that soon after a failure of iPXE, where it is the end.
-const AFTERMATH: Duration = Duration::from_secs(12);
+/// What iPXE stumbled over was the end, where nothing was booted or fetched that long after it.
+const AFTERMATH: Duration = Duration::from_secs(20);
+/// Firmware, iPXE and the kernel's EFI stub may write on the second port too, until shortly after the
+/// last download and not much; what comes later or is more is what was booted.
+const HANDOVER: Duration = Duration::from_secs(20);
+const CHATTER: usize = 8 << 10;
 /// How many of the last lines a failure shows.
 const TAIL: usize = 12;
 
@@ -120,10 +124,16 @@ pub struct Judge {
     banner: Regex,
     ipxe_error: Regex,
     matched: Option<(Duration, String)>,
-    /// When anything was last heard, from anywhere.
-    stirred: Duration,
+    /// The end of the last download.
     fetched: Option<Duration>,
+    /// Bytes on the second port since then.
+    since: usize,
+    /// Whether what was booted speaks on the second port.
+    speaks: bool,
+    /// The file that iPXE asked for in vain.
     missing: Option<String>,
+    /// When iPXE stumbled; cleared by a download, for a script may have a second way.
+    stumbled: Option<Duration>,
 }
 
 impl Judge {
@@ -139,22 +149,31 @@ impl Judge {
             // Every message of iPXE about a failure ends in the address of its explanation.
             ipxe_error: Regex::new(r"https?://ipxe\.org/[0-9a-f]{6,8}")?,
             matched: None,
-            stirred: Duration::ZERO,
             fetched: None,
+            since: 0,
+            speaks: false,
             missing: None,
+            stumbled: None,
         })
     }
 
     /// Bytes on the first port; gives the clean text.
     pub fn com1(&mut self, now: Duration, bytes: &[u8]) -> String {
-        self.stirred = now;
-        self.com1.take(bytes)
+        let new = self.com1.take(bytes);
+        if self.ipxe_error.is_match(&new) {
+            self.stumbled.get_or_insert(now);
+        }
+        new
     }
 
     /// Bytes on the second port; gives the clean text.
     pub fn com2(&mut self, now: Duration, bytes: &[u8]) -> String {
-        self.stirred = now;
         let new = self.com2.take(bytes);
+        self.since += new.trim().len();
+        let late = self.fetched.is_some_and(|t| now > t + HANDOVER) && self.stumbled.is_none();
+        self.speaks |= late && !new.trim().is_empty()
+            || self.since > CHATTER
+            || self.com2.line_of(&self.banner).is_some();
         if self.matched.is_none()
             && let Some(line) = self.com2.line_of(&self.expect.pattern)
         {
@@ -163,14 +182,21 @@ impl Judge {
         new
     }
 
-    /// A request that the web server answered.
-    pub fn request(&mut self, now: Duration, path: &str, status: u16) {
-        self.stirred = now;
+    /// A request that the web server answered. `script`: it was for the boot script itself, which a
+    /// firmware asks for again and again.
+    pub fn request(&mut self, now: Duration, path: &str, status: u16, script: bool) {
         match status {
-            200 | 206 => self.fetched = Some(now),
+            200 | 206 => {
+                self.fetched = Some(now);
+                self.since = 0;
+                if !script {
+                    self.stumbled = None;
+                }
+            }
             // An installer may probe; what iPXE asks for, it needs.
-            404 if self.com2.is_silent() => {
+            404 if !self.speaks => {
                 self.missing.get_or_insert_with(|| path.to_string());
+                self.stumbled.get_or_insert(now);
             }
             _ => {}
         }
@@ -194,36 +220,37 @@ impl Judge {
 
     fn lost(&self, now: Duration, ended: Option<&str>) -> Option<Why> {
         let over = now >= self.expect.timeout;
-        let quiet = now.saturating_sub(self.stirred);
-        let silent = self.com2.is_silent();
-        let dead = silent && quiet >= AFTERMATH;
-        if dead || over || ended.is_some() {
-            if silent && let Some(path) = &self.missing {
-                return Some(Why::Missing { path: path.clone() });
+        let stuck = self.stumbled.is_some_and(|t| now >= t + AFTERMATH);
+        let waited = self.fetched.map(|t| now.saturating_sub(t));
+        let on_com1 = self.com1.line_of(&self.banner);
+        if !self.speaks {
+            if (stuck || over || ended.is_some()) && self.stumbled.is_some() {
+                if let Some(path) = &self.missing {
+                    return Some(Why::Missing { path: path.clone() });
+                }
+                if let Some(line) = self.com1.line_of(&self.ipxe_error) {
+                    return Some(Why::Ipxe { line: line.to_string() });
+                }
             }
-            if silent && let Some(line) = self.com1.line_of(&self.banner) {
+            let patient = waited.is_some_and(|w| w < HANDOVER) && !over && ended.is_none();
+            if let (Some(line), false) = (on_com1, patient) {
                 return Some(Why::WrongPort { line: line.to_string() });
-            }
-            if silent && let Some(line) = self.com1.line_of(&self.ipxe_error) {
-                return Some(Why::Ipxe { line: line.to_string() });
             }
         }
         if let Some(status) = ended {
             return Some(Why::Ended { status: status.to_string() });
         }
-        if silent && let Some(fetched) = self.fetched {
-            let waited = now.saturating_sub(fetched);
-            if over || waited >= self.expect.silence {
-                return Some(Why::Silent { seconds: waited.as_secs() });
+        match waited {
+            Some(w) if !self.speaks && (over || w >= self.expect.silence) => {
+                Some(Why::Silent { seconds: w.as_secs() })
             }
-        } else if silent && over && self.expect.by_network {
-            return Some(Why::NotFetched);
+            None if !self.speaks && over && self.expect.by_network => Some(Why::NotFetched),
+            _ => over.then_some(Why::Timeout { seconds: now.as_secs() }),
         }
-        over.then_some(Why::Timeout { seconds: now.as_secs() })
     }
 
     fn failed(&self, why: Why) -> Outcome {
-        let heard = if self.com2.is_silent() { &self.com1 } else { &self.com2 };
+        let heard = if self.speaks || self.com1.is_silent() { &self.com2 } else { &self.com1 };
         Outcome::Failed { why, last: heard.tail(TAIL) }
     }
 
@@ -262,7 +289,7 @@ mod tests {
     #[test]
     fn a_match_passes_once_it_has_settled() {
         let mut j = judge();
-        j.request(s(3), "boot.ipxe", 200);
+        j.request(s(3), "boot.ipxe", 200, true);
         j.com2(s(20), b"Linux version 6.1\nRun /ini");
         assert_eq!(j.decide(s(20), None), None);
         j.com2(s(21), b"t as in");
@@ -284,18 +311,42 @@ mod tests {
     #[test]
     fn a_file_that_ipxe_misses_is_named() {
         let mut j = judge();
-        j.request(s(3), "boot.ipxe", 200);
-        j.request(s(4), "initrd.img", 404);
+        j.request(s(3), "boot.ipxe", 200, true);
+        j.request(s(4), "initrd.img", 404, false);
         j.com1(s(4), b"No such file or directory (http://ipxe.org/2d0c613b)\r\n");
-        assert_eq!(j.decide(s(10), None), None);
-        assert_eq!(why(j.decide(s(17), None)), Why::Missing { path: "initrd.img".into() });
+        // A firmware goes on with its other ways to boot, aloud.
+        j.com2(s(10), b"Start PXE over IPv4\r\n");
+        j.request(s(20), "boot.ipxe", 200, true);
+        assert_eq!(j.decide(s(23), None), None);
+        assert_eq!(why(j.decide(s(24), None)), Why::Missing { path: "initrd.img".into() });
+    }
+
+    #[test]
+    fn a_script_with_a_second_way_may_stumble() {
+        let mut j = judge();
+        j.request(s(4), "custom.ipxe", 404, false);
+        j.request(s(5), "initrd.img", 200, false);
+        assert_eq!(j.decide(s(90), None), None);
+        j.com2(s(91), b"Linux version 6.1\n");
+        assert_eq!(j.decide(s(299), None), None);
+    }
+
+    #[test]
+    fn what_the_firmware_says_on_the_second_port_is_not_the_kernel() {
+        let mut j = judge();
+        j.com2(s(2), b"BdsDxe: starting Boot0002\r\n");
+        j.request(s(5), "initrd.img", 200, false);
+        j.com2(s(6), b"initrd.img... ok\r\nEFI stub: Loaded initrd\r\n");
+        assert_eq!(why(j.decide(s(95), None)), Why::Silent { seconds: 90 });
+        j.com2(s(96), b"[    0.0] something\r\n");
+        assert_eq!(j.decide(s(97), None), None);
     }
 
     #[test]
     fn an_installer_may_probe() {
         let mut j = judge();
         j.com2(s(20), b"Linux version 6.1\n");
-        j.request(s(30), "images/updates.img", 404);
+        j.request(s(30), "images/updates.img", 404, false);
         assert_eq!(j.decide(s(299), None), None);
         assert_eq!(why(j.decide(s(300), None)), Why::Timeout { seconds: 300 });
     }
@@ -303,13 +354,14 @@ mod tests {
     #[test]
     fn silence_is_told_from_a_wrong_port_and_from_ipxe() {
         let mut j = judge();
-        j.request(s(5), "initrd.img", 200);
+        j.request(s(5), "initrd.img", 200, false);
         assert_eq!(j.decide(s(94), None), None);
         assert_eq!(why(j.decide(s(95), None)), Why::Silent { seconds: 90 });
         j.com1(s(15), b"Linux version 6.1.0\r\n");
+        assert_eq!(j.decide(s(20), None), None);
         assert!(matches!(why(j.decide(s(30), None)), Why::WrongPort { .. }));
         let mut j = judge();
-        j.request(s(5), "boot.ipxe", 200);
+        j.request(s(5), "boot.ipxe", 200, true);
         j.com1(s(6), b"Exec format error (http://ipxe.org/2e008081)\r\n");
         assert!(matches!(why(j.decide(s(30), None)), Why::Ipxe { .. }));
     }

@@ -49,13 +49,16 @@ pub struct Options {
     pub folder: PathBuf,
     /// The boot script in it.
     pub script: TreePath,
+    /// Port of the web server; 0: any. The machine sees it at 10.0.2.2, which a tree with a fixed base
+    /// URL must name.
+    pub port: u16,
     /// Firmwares, each in turn.
     pub firmware: Vec<Firmware>,
     /// What must come on the second serial port; `None`: [`USER_SPACE`].
     pub expect: Option<Regex>,
     /// Network ports.
     pub nics: u8,
-    /// QEMU's name of their model.
+    /// QEMU's name of their model. The default has a speed, without which 802.3ad keeps a port down.
     pub nic_model: String,
     /// RAM in MiB; `None`: what `manifest.json` says (`ram_mib`), else 1536.
     pub memory_mib: Option<u32>,
@@ -79,10 +82,11 @@ impl Options {
         Options {
             folder: folder.into(),
             script: TreePath::new("boot.ipxe").unwrap_or_default(),
+            port: 0,
             firmware: vec![Firmware::Bios, Firmware::Uefi],
             expect: None,
             nics: 1,
-            nic_model: "virtio-net-pci".into(),
+            nic_model: "virtio-net-pci,speed=10000,duplex=full".into(),
             memory_mib: None,
             timeout: Duration::from_secs(300),
             silence: Duration::from_secs(90),
@@ -158,7 +162,7 @@ pub fn prove(
     }
     let memory = o.memory_mib.unwrap_or_else(|| manifest_memory(&o.folder));
     let (sender, requests) = mpsc::channel();
-    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, o.port));
     let log = move |served: &Served| {
         let _ = sender.send(served.clone());
     };
@@ -205,7 +209,7 @@ fn watch(
         let now = began.elapsed();
         for r in requests.try_iter() {
             tell(Event::Request(&r));
-            judge.request(now, &path_of(&r), r.status);
+            judge.request(now, &path_of(&r), r.status, r.path.as_ref() == Some(&o.script));
             served.push(r);
         }
         if let Some(bytes) = port1.more()? {

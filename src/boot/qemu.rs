@@ -171,9 +171,8 @@ mod tests {
             args.expect("arguments").into_iter().filter_map(|a| a.into_string().ok()).collect();
         let has = |a: &str| args.iter().any(|x| x == a);
         assert!(has("user,id=n0,bootfile=http://10.0.2.2:1/a,,b"), "{args:?}");
-        assert!(
-            has("user,id=n1") && has("virtio-net-pci,netdev=n1,mac=52:54:00:69:77:02,romfile=")
-        );
+        assert!(has("user,id=n1"));
+        assert!(args.iter().any(|a| a.ends_with("mac=52:54:00:69:77:02,romfile=")), "{args:?}");
         assert!(has("if=none,id=d0,format=raw,file=a,,b.img"));
     }
 }
