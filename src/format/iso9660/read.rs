@@ -20,6 +20,8 @@ pub const MAX_MEMORY: usize = 40 << 20;
 const MAX_DIRECTORY: u64 = 64 << 20;
 /// Folders inside folders. ECMA-119 says 8, Rock Ridge trees have been seen with 30.
 const MAX_DEPTH: u16 = 200;
+/// Entries with names that no tree can hold.
+const MAX_LEFT_OUT: u32 = 10_000;
 /// Bytes read at a time; a whole number of sectors.
 const CHUNK: u64 = 256 << 10;
 /// Bytes that a node takes beside its path, its link's target and its further extents.
@@ -72,6 +74,11 @@ impl<'a> Raw<'a> {
         matches!(self.id(), [0] | [1])
     }
 
+    /// ECMA-119 6.8.2.2: a directory's first record describes the directory itself.
+    fn is_dot_of(&self, f: &Folder, block_size: u64) -> bool {
+        self.id() == [0] && self.start(block_size) == f.start
+    }
+
     /// Byte offset of the data, behind the extended attribute record.
     fn start(&self, block_size: u64) -> u64 {
         (u64::from(le32(self.0, 2)) + u64::from(self.0[1])) * block_size
@@ -117,6 +124,7 @@ pub(super) fn walk(
         emptied: BTreeSet::new(),
         moved: Vec::new(),
         notes: Vec::new(),
+        left_out: 0,
         sloppy: BTreeMap::new(),
     };
     let path = TreePath::root();
@@ -165,6 +173,7 @@ struct Walk<'a> {
     /// Relocated folders: where they stand, and where their record does.
     moved: Vec<(u64, u64)>,
     notes: Vec<String>,
+    left_out: u32,
     /// Faults that come by the thousand: how often, and where first.
     sloppy: BTreeMap<&'static str, (u32, String)>,
 }
@@ -217,6 +226,13 @@ impl Walk<'_> {
     /// ECMA-119 6.8.1.1: a record does not cross a sector's end; the rest of a sector is zero.
     fn sector(&mut self, f: &Folder, sector: &[u8], at: u64, p: &mut Progress) -> Result<()> {
         let mut off = 0;
+        if at == f.start && Raw::first(sector).is_none_or(|r| !r.is_dot_of(f, self.block_size)) {
+            self.sloppy(
+                "a folder that does not begin with its own record (ECMA-119 6.8.2.2)",
+                &f.path,
+                at,
+            );
+        }
         while off < sector.len() && sector[off] != 0 {
             let at = at + off as u64;
             let Some(r) = Raw::first(&sector[off..]) else {
@@ -229,6 +245,10 @@ impl Walk<'_> {
                 self.record(f, &r, at, p)?;
             }
             off += r.len();
+        }
+        if sector[off..].iter().any(|b| *b != 0) {
+            let why = "bytes behind a folder's last record, which may hide some (ECMA-119 6.8.1.1)";
+            self.sloppy(why, &f.path, at + off as u64);
         }
         Ok(())
     }
@@ -257,15 +277,10 @@ impl Walk<'_> {
         let path = match self.name(r.id(), &facts, &f.path) {
             Ok(path) => path,
             Err(why) => {
-                let id = r.id().escape_ascii();
-                let name = facts.name.as_deref().map(|n| n.escape_ascii().to_string());
-                let what = name.unwrap_or_else(|| id.to_string());
-                self.notes_push(format!(
-                    "/{}: \"{what}\" is left out: {why} (at offset {at:#x})",
-                    f.path
-                ));
                 p.skipping = more;
-                return Ok(());
+                let name = facts.name.as_deref().unwrap_or(r.id()).escape_ascii();
+                let what = format!("\"{name}\" is left out: {why}");
+                return self.left_out(&f.path, &what, at);
             }
         };
         self.spend(
@@ -280,7 +295,14 @@ impl Walk<'_> {
                 "the two byte orders of a number disagree (ECMA-119 7.3.3); little-endian is used";
             self.sloppy(why, &path, at);
         }
-        if facts.child.is_some() || r.flags() & FLAG_DIRECTORY != 0 {
+        if r.0[1] != 0 {
+            self.sloppy("data behind an extended attribute record, which is skipped", &path, at);
+        }
+        let directory = facts.child.is_some() || r.flags() & FLAG_DIRECTORY != 0;
+        if !facts.agree(directory) {
+            self.sloppy("Rock Ridge's file type is not what the record is", &path, at);
+        }
+        if directory {
             return self.subfolder(f, path, r, facts, at);
         }
         if r.flags() & FLAG_ASSOCIATED != 0 || (r.0[26], r.0[27]) != (0, 0) {
@@ -407,6 +429,17 @@ impl Walk<'_> {
             );
             return Err(Error::new(ErrorKind::Unsupported, what).at(at));
         }
+        Ok(())
+    }
+
+    /// Notes an entry that can't be shown. A real medium has a few, if any.
+    fn left_out(&mut self, dir: &TreePath, what: &str, at: u64) -> Result<()> {
+        self.left_out += 1;
+        if self.left_out > MAX_LEFT_OUT {
+            let what = format!("more than {MAX_LEFT_OUT} entries have names that can't be shown");
+            return Err(Error::unsupported(what).at(at));
+        }
+        self.note(dir, what, at);
         Ok(())
     }
 
