@@ -76,7 +76,7 @@ pub(super) struct Descriptors {
 }
 
 pub(super) enum Found {
-    Iso(Descriptors),
+    Iso(Box<Descriptors>),
     /// UDF at this offset, without ISO 9660.
     UdfOnly(u64),
     Nothing,
@@ -126,7 +126,7 @@ pub(super) fn read(image: &Content) -> Result<Found> {
         ));
     }
     let (joliet, boot_catalog, udf_at) = (scan.joliet, scan.boot_catalog, scan.udf_at);
-    Ok(Found::Iso(Descriptors { volume, joliet, boot_catalog, udf_at, notes }))
+    Ok(Found::Iso(Box::new(Descriptors { volume, joliet, boot_catalog, udf_at, notes })))
 }
 
 #[derive(Default)]

@@ -6,12 +6,12 @@
 
 use super::descriptors::{Root, SECTOR};
 use super::joliet;
+use super::record::{FLAG_ASSOCIATED, FLAG_DIRECTORY, FLAG_MORE_EXTENTS, Raw, plain_name};
 use super::rockridge::{Facts, Susp};
 use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::content::tree::{Node, NodeKind, Tree};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::fields::{be32, le32, short_date};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a tree may come to in memory, about, in bytes: 100,000 entries with paths of 100 bytes.
@@ -45,61 +45,6 @@ pub struct Record {
 
 /// Each entry's place in the image.
 pub type Records = BTreeMap<TreePath, Record>;
-
-/// A directory record, ECMA-119 9.1.
-pub(super) struct Raw<'a>(&'a [u8]);
-
-impl<'a> Raw<'a> {
-    /// The record at the start of `b`; `None` where there is none that fits.
-    pub fn first(b: &'a [u8]) -> Option<Self> {
-        let len = usize::from(*b.first()?);
-        let b = b.get(..len)?;
-        (len >= 34 && 33 + usize::from(b[32]) <= len && b[32] > 0).then_some(Raw(b))
-    }
-
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn id(&self) -> &'a [u8] {
-        &self.0[33..33 + usize::from(self.0[32])]
-    }
-
-    /// What follows the name and its padding to an even length.
-    pub fn system_use(&self) -> &'a [u8] {
-        self.0.get((33 + usize::from(self.0[32])).next_multiple_of(2)..).unwrap_or_default()
-    }
-
-    fn is_dots(&self) -> bool {
-        matches!(self.id(), [0] | [1])
-    }
-
-    /// ECMA-119 6.8.2.2: a directory's first record describes the directory itself.
-    fn is_dot_of(&self, f: &Folder, block_size: u64) -> bool {
-        self.id() == [0] && self.start(block_size) == f.start
-    }
-
-    /// Byte offset of the data, behind the extended attribute record.
-    fn start(&self, block_size: u64) -> u64 {
-        (u64::from(le32(self.0, 2)) + u64::from(self.0[1])) * block_size
-    }
-
-    fn data_len(&self) -> u64 {
-        u64::from(le32(self.0, 10))
-    }
-
-    fn flags(&self) -> u8 {
-        self.0[25]
-    }
-
-    fn byte_orders_agree(&self) -> bool {
-        le32(self.0, 2) == be32(self.0, 6) && le32(self.0, 10) == be32(self.0, 14)
-    }
-}
-
-const FLAG_DIRECTORY: u8 = 0x02;
-const FLAG_ASSOCIATED: u8 = 0x04;
-const FLAG_MORE_EXTENTS: u8 = 0x80;
 
 /// Reads the tree below `root`.
 ///
@@ -226,7 +171,9 @@ impl Walk<'_> {
     /// ECMA-119 6.8.1.1: a record does not cross a sector's end; the rest of a sector is zero.
     fn sector(&mut self, f: &Folder, sector: &[u8], at: u64, p: &mut Progress) -> Result<()> {
         let mut off = 0;
-        if at == f.start && Raw::first(sector).is_none_or(|r| !r.is_dot_of(f, self.block_size)) {
+        if at == f.start
+            && Raw::first(sector).is_none_or(|r| !r.is_dot_of(f.start, self.block_size))
+        {
             self.sloppy(
                 "a folder that does not begin with its own record (ECMA-119 6.8.2.2)",
                 &f.path,
@@ -295,7 +242,7 @@ impl Walk<'_> {
                 "the two byte orders of a number disagree (ECMA-119 7.3.3); little-endian is used";
             self.sloppy(why, &path, at);
         }
-        if r.0[1] != 0 {
+        if r.has_attribute_record() {
             self.sloppy("data behind an extended attribute record, which is skipped", &path, at);
         }
         let directory = facts.child.is_some() || r.flags() & FLAG_DIRECTORY != 0;
@@ -305,7 +252,7 @@ impl Walk<'_> {
         if directory {
             return self.subfolder(f, path, r, facts, at);
         }
-        if r.flags() & FLAG_ASSOCIATED != 0 || (r.0[26], r.0[27]) != (0, 0) {
+        if r.flags() & FLAG_ASSOCIATED != 0 || r.is_interleaved() {
             self.note(&path, "left out: associated and interleaved files are not supported", at);
             p.skipping = more;
             return Ok(());
@@ -332,7 +279,7 @@ impl Walk<'_> {
         facts: Facts,
         at: u64,
     ) -> Result<()> {
-        let mut node = Node { kind: NodeKind::Dir, mode: 0o555, mtime: short_date(&r.0[18..25]) };
+        let mut node = Node { kind: NodeKind::Dir, mode: 0o555, mtime: r.mtime() };
         node.mode = facts.mode.map_or(node.mode, |m| m & 0o7777);
         node.mtime = facts.mtime.or(node.mtime);
         let (mut start, mut len) = (r.start(self.block_size), r.data_len());
@@ -373,7 +320,7 @@ impl Walk<'_> {
 
     fn file(&mut self, path: TreePath, r: &Raw, facts: Facts, at: u64) -> Result<Option<Partial>> {
         let mode = facts.mode.map_or(0o444, |m| m & 0o7777);
-        let mtime = facts.mtime.or_else(|| short_date(&r.0[18..25]));
+        let mtime = facts.mtime.or_else(|| r.mtime());
         let record = Record { at, data_at: r.start(self.block_size) };
         let special = facts.special();
         let kind = match (facts.target, special) {
@@ -514,29 +461,5 @@ impl Walk<'_> {
             true
         });
         self.notes.append(&mut notes);
-    }
-}
-
-/// ECMA-119 7.5: `NAME.EXT;VERSION`. The version and a dot without an extension are not shown.
-fn plain_name(id: &[u8]) -> &[u8] {
-    let stem = match id.iter().rposition(|&b| b == b';') {
-        Some(i) if id[i + 1..].iter().all(u8::is_ascii_digit) => &id[..i],
-        _ => id,
-    };
-    match stem.strip_suffix(b".") {
-        Some(s) if !s.is_empty() => s,
-        _ => stem,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plain_names_lose_version_and_lone_dot() {
-        assert_eq!(plain_name(b"BOOT.CAT;1"), b"BOOT.CAT");
-        assert_eq!(plain_name(b"VMLINUZ.;1"), b"VMLINUZ");
-        assert_eq!(plain_name(b"A;B"), b"A;B");
     }
 }

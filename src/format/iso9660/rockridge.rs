@@ -267,7 +267,7 @@ pub(super) fn probe(image: &Content, volume: &Volume, joliet: bool) -> Result<Op
     let mut skip = None;
     let (mut announced, mut named, mut entries) = (false, false, 0);
     let mut rest = &sector[..];
-    while let Some(r) = super::read::Raw::first(rest) {
+    while let Some(r) = super::record::Raw::first(rest) {
         let area = match (entries, skip) {
             (0, _) => r.system_use(),
             (_, Some(n)) => r.system_use().get(usize::from(n)..).unwrap_or_default(),
