@@ -1,1 +1,7 @@
-fn main() {}
+//! The `isowright` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    isowright::cli::main()
+}

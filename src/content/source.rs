@@ -51,9 +51,8 @@ impl FileSource {
     /// # Errors
     /// `NotFound`, `Io`, or `Usage` where `path` is a directory.
     pub fn open(path: &Path) -> Result<Self> {
-        use std::io::Seek;
         let name = path.display().to_string();
-        let mut file = File::open(path).map_err(|e| {
+        let file = File::open(path).map_err(|e| {
             let e2 = Error::io("can't open", e).source_name(&name);
             match e2.kind() {
                 crate::ErrorKind::NotFound => {
@@ -62,6 +61,16 @@ impl FileSource {
                 _ => e2,
             }
         })?;
+        Self::from_file(file, name)
+    }
+
+    /// Takes a file that the caller opened in its own way; `name` is for errors.
+    ///
+    /// # Errors
+    /// As [`FileSource::open`].
+    pub fn from_file(mut file: File, name: impl Into<String>) -> Result<Self> {
+        use std::io::Seek;
+        let name = name.into();
         let meta = file.metadata().map_err(|e| Error::io("can't stat", e).source_name(&name))?;
         if meta.is_dir() {
             return Err(Error::usage("is a directory, not an image").source_name(&name));

@@ -4,7 +4,7 @@
 use crate::content::path::TreePath;
 use crate::model::arch::Arch;
 use crate::model::console::Console;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Stands in a kernel argument for the URL of the tree, with its trailing slash. Renderers replace
 /// it: iPXE by its own variable, GRUB by its own, a fixed base URL by itself.
@@ -31,6 +31,10 @@ pub struct Facts {
     pub own_answers: Option<(String, Vec<u8>)>,
     /// Bytes of all that must be held in RAM by the route (stage 2, squashfs), as the recipe names it.
     pub ram_payload: u64,
+    /// RAM in MiB below which the route is known to fail, by the recipe's figures; 0: unknown.
+    pub ram_mib: u64,
+    /// What the recipe says must be hosted; the family may find that less will do.
+    pub hosted: Hosted,
 }
 
 impl Facts {
@@ -50,7 +54,7 @@ impl Facts {
 }
 
 /// One edit of a kernel command line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ArgOp {
     /// `key=value` or `key`: replaces every word with that key, or is added.
     Set(String),
@@ -63,7 +67,7 @@ pub enum ArgOp {
 }
 
 /// An edit and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArgEdit {
     /// The edit.
     pub op: ArgOp,
@@ -97,7 +101,7 @@ pub enum Hosted {
 }
 
 /// The layers that a parameter must reach, from power-on to the installed system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layer {
     /// iPXE, and the GRUB of the UEFI route.
@@ -124,7 +128,7 @@ impl Layer {
 }
 
 /// What is watched through the layers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Aspect {
     /// The serial console.
@@ -134,7 +138,7 @@ pub enum Aspect {
 }
 
 /// How far an aspect reaches a layer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Cover {
     /// Set, and by what words.
@@ -157,7 +161,7 @@ pub enum Cover {
 }
 
 /// A row of the coverage table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
     /// Layer.
     pub layer: Layer,
@@ -169,7 +173,7 @@ pub struct Coverage {
 }
 
 /// Something the operator should know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// True for what is likely to fail, false for what is good to know.
     pub warning: bool,

@@ -1,11 +1,16 @@
 //! DIALECTS of installers: how a [`Profile`] is said to each. Pure: a family sees facts about the
 //! medium and the profile, and puts words into a [`Draft`]; it touches no file and knows no sink.
 
+mod anaconda;
+mod console;
+mod debian_installer;
 pub mod draft;
+mod generic;
+mod live_boot;
 
 use crate::error::Result;
 use crate::model::profile::Profile;
-use draft::{Draft, Facts};
+use draft::{Aspect, Cover, Draft, Facts, Layer};
 use serde::{Deserialize, Serialize};
 
 /// Installer families.
@@ -28,7 +33,29 @@ impl Family {
     /// # Errors
     /// `Unsupported` where the profile wants what this installer can't do and no substitute stands in.
     pub fn say(self, facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
-        let _ = (facts, profile, draft);
-        Ok(())
+        match self {
+            Family::Anaconda => anaconda::say(facts, profile, draft),
+            Family::DebianInstaller => debian_installer::say(facts, profile, draft),
+            Family::LiveBoot => live_boot::say(facts, profile, draft),
+            Family::Generic => generic::say(facts, profile, draft),
+        }
     }
+}
+
+/// For every layer, where the profile has no bond.
+fn no_bond() -> Cover {
+    Cover::NotNeeded { why: "no bond is wished for".into() }
+}
+
+/// For the boot loader on the disk.
+fn disk_boot() -> Cover {
+    Cover::NotNeeded { why: "it reads the disk, not the network".into() }
+}
+
+/// The rows of a bond that are the same for every family: before user space there is none to build.
+fn cover_bond_start(draft: &mut Draft) {
+    let why = "iPXE and UEFI use one port; iPXE answers the switch's LACP".into();
+    draft.cover(Layer::BootLoader, Aspect::Bond, Cover::NotNeeded { why });
+    let why = "the kernel leaves it to the initrd".into();
+    draft.cover(Layer::Kernel, Aspect::Bond, Cover::NotNeeded { why });
 }

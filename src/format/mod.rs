@@ -1,12 +1,18 @@
 //! SYNTAX. Bytes and text to values and back. Formats know no distribution, no profile and no sink.
 
+pub mod answers;
+pub mod cpio;
 pub mod diskinfo;
+pub mod dracut;
 pub mod fat;
 pub mod fields;
 pub mod grub;
+pub mod initrd;
 pub mod ipxe;
 pub mod iso9660;
 pub mod kickstart;
+pub mod paths;
 pub mod preseed;
+mod spans;
 pub mod syslinux;
 pub mod treeinfo;

@@ -1,1 +1,243 @@
-//! preseed
+//! Preseed, for the Debian installer, and the scripts that stand in where it has no question.
+//! Emitted, never read.
+//!
+//! <https://www.debian.org/releases/stable/amd64/apb>. The installer has no bonding: a script builds
+//! the bond by sysfs in `preseed/early_command`, and another writes `/etc/network/interfaces`.
+
+use super::answers::{GrubDefaults, render};
+use super::kickstart::RootPassword;
+use crate::error::Result;
+use crate::model::console::Serial;
+use crate::model::network::{Address, Bond, Network, Port};
+use serde::Serialize;
+use serde_json::json;
+use std::net::IpAddr;
+
+/// Below this a system with its swap partition does not fit.
+const MIN_DISK_GIB: u64 = 8;
+
+/// Where packages come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Mirror {
+    /// `http` or `https`.
+    pub protocol: String,
+    /// Host, with the port where it is not the usual one.
+    pub host: String,
+    /// Path with its leading `/` and without a trailing one.
+    pub directory: String,
+    /// True where it carries no signature that the installer knows.
+    pub unsigned: bool,
+}
+
+impl Mirror {
+    /// Takes a URL apart; `None` where it is no http(s) URL.
+    pub fn from_url(url: &str, unsigned: bool) -> Option<Self> {
+        let (protocol, rest) = url.split_once("://")?;
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let known = matches!(protocol, "http" | "https") && !host.is_empty();
+        known.then(|| Mirror {
+            protocol: protocol.to_owned(),
+            host: host.to_owned(),
+            directory: format!("/{}", path.trim_end_matches('/')),
+            unsigned,
+        })
+    }
+}
+
+/// What a preseed file and its scripts say.
+#[derive(Debug, Clone)]
+pub struct Preseed<'a> {
+    /// Wipe the smallest disk and install without a question.
+    pub unattended: bool,
+    /// As in LANG.
+    pub locale: &'a str,
+    /// Console keymap.
+    pub keyboard: &'a str,
+    /// As in /usr/share/zoneinfo.
+    pub timezone: &'a str,
+    /// Bond and address.
+    pub network: &'a Network,
+    /// Host name, with or without a domain.
+    pub hostname: Option<&'a str>,
+    /// Host name where nobody knows one.
+    pub default_hostname: &'a str,
+    /// Packages' origin.
+    pub mirror: Mirror,
+    /// Release code name.
+    pub suite: Option<&'a str>,
+    /// Root's password.
+    pub root: RootPassword,
+    /// Root's SSH public keys.
+    pub ssh_keys: &'a [String],
+    /// Packages beyond the minimum.
+    pub packages: Vec<String>,
+    /// The installed GRUB's terminal.
+    pub grub: Option<GrubDefaults>,
+    /// Port for a login, where the installed system has SysV init.
+    pub login: Option<&'a Serial>,
+}
+
+#[derive(Serialize)]
+struct Static {
+    address: String,
+    /// IPv6 has it behind the address.
+    netmask: Option<String>,
+    gateway: String,
+    dns: String,
+}
+
+impl Preseed<'_> {
+    /// `preseed.cfg`.
+    ///
+    /// # Errors
+    /// Only where a template of ours is wrong.
+    pub fn to_text(&self) -> Result<String> {
+        let (host, domain) = match self.hostname {
+            Some(h) => h.split_once('.').map_or((Some(h), ""), |(h, d)| (Some(h), d)),
+            None => (None, ""),
+        };
+        let address = match &self.network.address {
+            Address::Dhcp => None,
+            Address::Static { address, gateway, dns } => Some(Static {
+                address: match address.addr {
+                    IpAddr::V4(a) => a.to_string(),
+                    IpAddr::V6(_) => address.to_string(),
+                },
+                netmask: address.addr.is_ipv4().then(|| address.netmask()),
+                gateway: gateway.map_or_else(|| "none".to_owned(), |g| g.to_string()),
+                dns: joined(dns),
+            }),
+        };
+        render(
+            "preseed",
+            include_str!("../../templates/preseed.jinja"),
+            json!({
+                "locale": self.locale,
+                "keyboard": self.keyboard,
+                "interface": self.network.bond.as_ref().map_or("auto", |b| b.name.as_str()),
+                "static": address,
+                "hostname": host,
+                "domain": domain,
+                "default_hostname": self.default_hostname,
+                "unattended": self.unattended,
+                "mirror": self.mirror,
+                "suite": self.suite,
+                "root": match &self.root {
+                    RootPassword::Hash(h) => h,
+                    RootPassword::Locked => "lock",
+                    RootPassword::Ask => "ask",
+                },
+                "timezone": self.timezone,
+                "packages": self.packages.join(" "),
+                "bond": self.network.bond.is_some(),
+            }),
+        )
+    }
+
+    /// The script of `partman/early_command`; only for unattended installs.
+    ///
+    /// # Errors
+    /// As [`Preseed::to_text`].
+    pub fn disk_script(&self) -> Result<Option<String>> {
+        if !self.unattended {
+            return Ok(None);
+        }
+        let values = json!({ "min_sectors": MIN_DISK_GIB * (1 << 21), "min_gib": MIN_DISK_GIB });
+        let template = include_str!("../../templates/di-disk.sh.jinja");
+        render("di-disk.sh", template, values).map(Some)
+    }
+
+    /// The script of `preseed/late_command`.
+    ///
+    /// # Errors
+    /// As [`Preseed::to_text`].
+    pub fn late_script(&self) -> Result<String> {
+        let bond = self.network.bond.as_ref().map(|b| {
+            let named: Vec<&str> = b
+                .ports
+                .iter()
+                .filter_map(|p| match p {
+                    Port::Name(n) => Some(n.as_str()),
+                    Port::Mac(_) => None,
+                })
+                .collect();
+            let (method, lines) = stanza(b, &self.network.address);
+            json!({ "name": b.name, "ports": named.join(" "), "method": method, "lines": lines })
+        });
+        render(
+            "di-late.sh",
+            include_str!("../../templates/di-late.sh.jinja"),
+            json!({
+                "serial": self.grub,
+                "getty": self.login.map(|s| json!({ "tty": s.tty(), "unit": s.unit, "baud": s.baud })),
+                "bond": bond,
+                "ssh_keys": self.ssh_keys,
+            }),
+        )
+    }
+}
+
+/// ifupdown's method and options for the bond, without its ports.
+fn stanza(bond: &Bond, address: &Address) -> (&'static str, Vec<String>) {
+    let mut lines: Vec<String> =
+        bond.options().iter().map(|(k, v)| format!("bond-{} {v}", k.replace('_', "-"))).collect();
+    lines.extend(bond.mtu.map(|m| format!("mtu {m}")));
+    let method = match address {
+        Address::Dhcp => "inet dhcp",
+        Address::Static { address, gateway, dns } => {
+            lines.push(format!("address {address}"));
+            lines.extend(gateway.map(|g| format!("gateway {g}")));
+            if !dns.is_empty() {
+                lines.push(format!("dns-nameservers {}", joined(dns)));
+            }
+            if address.addr.is_ipv4() { "inet static" } else { "inet6 static" }
+        }
+    };
+    (method, lines)
+}
+
+fn joined(addresses: &[IpAddr]) -> String {
+    addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// The script of `preseed/early_command`: builds the bond.
+///
+/// # Errors
+/// Only where the template is wrong.
+pub fn bond_script(bond: &Bond) -> Result<String> {
+    let ports: Vec<String> = bond.ports.iter().map(Port::to_string).collect();
+    render(
+        "di-bond.sh",
+        include_str!("../../templates/di-bond.sh.jinja"),
+        json!({
+            "name": bond.name,
+            "ports": ports.join(" "),
+            "options": bond.options(),
+            "mtu": bond.mtu,
+        }),
+    )
+}
+
+/// Sourced by the installer at its start: keeps it from taking the lease's file name for a preseed
+/// file.
+pub const STARTUP: &str = include_str!("../../templates/di-startup.sh");
+
+/// Where [`STARTUP`] goes in the initrd: after the initrd's preseed file was read (S30) and before
+/// early_command (S33). Not executable, so that it is sourced as its neighbours are.
+pub const STARTUP_PATH: &str = "lib/debian-installer-startup.d/S31isowright";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mirrors_are_taken_apart() {
+        let m = Mirror::from_url("http://deb.example.org:8080/debian/", false).expect("url");
+        assert_eq!(
+            (&*m.protocol, &*m.host, &*m.directory),
+            ("http", "deb.example.org:8080", "/debian")
+        );
+        assert_eq!(Mirror::from_url("https://h", false).expect("url").directory, "/");
+        assert_eq!(Mirror::from_url("ftp://h/debian", false), None);
+    }
+}

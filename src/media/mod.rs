@@ -3,6 +3,7 @@
 
 pub mod bootdocs;
 pub mod identity;
+pub mod labels;
 
 use crate::content::Content;
 use crate::content::path::TreePath;
@@ -296,6 +297,45 @@ fn looks_like(head: &[u8]) -> Option<(&'static str, &'static str)> {
     }
     let text = |b: &u8| matches!(b, b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0x80..);
     (head.iter().all(text)).then_some(("text", ": is it a checksum file or a list of links?"))
+}
+
+impl Media {
+    /// A medium known by its files alone, without an image: a folder that somebody unpacked.
+    pub fn of_tree(name: &str, volume_id: &str, tree: Tree) -> Media {
+        Media {
+            name: name.to_owned(),
+            image: Content::empty(),
+            volume: Volume { id: volume_id.to_owned(), ..Volume::default() },
+            view: View::RockRidge,
+            views: vec![View::RockRidge],
+            tree,
+            records: Records::default(),
+            boot: None,
+            partitions: Partitions::default(),
+            fat_images: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// What it is, with evidence.
+    pub fn identity(&self) -> identity::Identity {
+        let v = &self.volume;
+        let labels = identity::VolumeLabels {
+            volume_id: v.id.clone(),
+            system_id: v.system_id.clone(),
+            publisher: v.publisher_id.clone(),
+            preparer: v.preparer_id.clone(),
+            application: v.application_id.clone(),
+        };
+        identity::identify(&self.tree, &labels)
+    }
+
+    /// Its boot configurations, on the medium and in its FAT images.
+    pub fn boot_docs(&self) -> bootdocs::BootDocs {
+        let fat: Vec<(String, &Tree)> =
+            self.fat_images.iter().map(|f| (f.name.clone(), &f.tree)).collect();
+        bootdocs::find(&self.tree, &fat)
+    }
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ impl Profile {
                 e.span().map_or(0, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
             Error::usage(e.message().replace('\n', " "))
                 .source_name(format!("{name}:{line}"))
-                .hint("`isowright recipe schema --profile` lists the fields")
+                .hint("`isowright recipe schema profile` lists the fields")
         })?;
         p.check().map_err(|e| e.source_name(name))?;
         Ok(p)

@@ -1,1 +1,298 @@
-//! plan
+//! Plan: what a build would write, file by file, with origins and reasons. A value, made without a
+//! sink, a clock or an environment; the one room that sees media, recipe and family together.
+
+pub mod boot_edit;
+pub mod hosted;
+pub mod netboot;
+pub mod render;
+
+use crate::content::Content;
+use crate::content::path::TreePath;
+use crate::error::{Error, ErrorKind, Result};
+use crate::family::draft::{ArgEdit, Coverage, Draft, Facts, Note};
+use crate::media::Media;
+use crate::media::bootdocs::BootDocs;
+use crate::media::identity::Identity;
+use crate::model::boot::Locus;
+use crate::model::profile::Profile;
+use crate::recipe::Recipe;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A file's bytes: where they came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "kebab-case")]
+pub enum Origin {
+    /// The vendor's bytes as they are.
+    Medium {
+        /// Path on the medium, as [`Locus`] prints it.
+        path: String,
+        /// Byte offset on the medium, where it is one extent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        offset: Option<u64>,
+    },
+    /// The vendor's bytes with ours appended.
+    Extended {
+        /// Where the vendor's bytes came from.
+        path: String,
+        /// What was added, by path in the initrd.
+        added: Vec<String>,
+        /// Bytes added.
+        bytes: u64,
+    },
+    /// A file given by the operator.
+    Given {
+        /// Its file name, without folders.
+        name: String,
+    },
+    /// Ours.
+    Made,
+}
+
+/// When a file must appear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// First, in any order.
+    Payload,
+    /// Last: a machine starts from it.
+    EntryPoint,
+}
+
+/// A file of the plan.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// Its bytes.
+    pub content: Content,
+    /// Where they came from.
+    pub origin: Origin,
+    /// Why it is there.
+    pub reasons: Vec<String>,
+    /// When it must appear.
+    pub role: Role,
+    /// Permission bits.
+    pub mode: u32,
+    /// Seconds since 1970, where the medium or SOURCE_DATE_EPOCH says.
+    pub mtime: Option<i64>,
+}
+
+/// How much of the medium to host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Extent {
+    /// What the family needs.
+    #[default]
+    AsNeeded,
+    /// All of it.
+    FullTree,
+    /// Kernel, initrd and configuration only: the rest is hosted elsewhere.
+    BootOnly,
+}
+
+/// What to build for.
+#[derive(Debug, Clone, Default)]
+pub struct Target {
+    /// How much of the medium.
+    pub extent: Extent,
+    /// URL of the tree, where it is known beforehand; with a trailing slash.
+    pub base_url: Option<String>,
+    /// SOURCE_DATE_EPOCH.
+    pub source_date_epoch: Option<i64>,
+    /// Kernel and initrd that stand in for the medium's own (Debian's netboot pair).
+    pub netboot: Option<NetbootPair>,
+    /// The operator's own answer file: name and bytes.
+    pub own_answers: Option<(String, Vec<u8>)>,
+    /// Id of the boot entry to start from, as `inspect` lists it; the default one otherwise.
+    pub entry: Option<String>,
+}
+
+/// A kernel and an initrd from outside the medium.
+#[derive(Debug, Clone)]
+pub struct NetbootPair {
+    /// Kernel: file name and content.
+    pub kernel: (String, Content),
+    /// Initrd: file name and content.
+    pub initrd: (String, Content),
+}
+
+/// The boot entry that the tree starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Chosen {
+    /// Where it was found.
+    pub locus: Option<Locus>,
+    /// Its id there.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// Its kernel arguments before our edits.
+    pub vendor_cmdline: String,
+    /// Its kernel arguments after them; `@BASE@` stands for the tree's URL.
+    pub cmdline: String,
+    /// The edits that changed something, in order.
+    pub edits: Vec<ArgEdit>,
+}
+
+/// The medium.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// File name, without folders.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// What a build would write.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// `almalinux-9.4-x86_64`.
+    pub name: String,
+    /// For a menu: `AlmaLinux 9.4 x86_64`.
+    pub title: String,
+    /// The recipe's name.
+    pub recipe: String,
+    /// What the medium is.
+    pub identity: Identity,
+    /// The medium's file name and size.
+    pub source: Source,
+    /// SOURCE_DATE_EPOCH.
+    pub source_date_epoch: Option<i64>,
+    /// The boot entry.
+    pub chosen: Chosen,
+    /// Every file.
+    pub files: BTreeMap<TreePath, Planned>,
+    /// Kernel arguments that every entry must hold.
+    pub must_have: Vec<String>,
+    /// Paths that arguments name and that this plan does not host.
+    pub hosted_elsewhere: Vec<String>,
+    /// MiB of RAM below which it is known to fail; 0: unknown.
+    pub ram_mib: u64,
+    /// True where it installs without a question and wipes disks.
+    pub unattended: bool,
+    /// Console and bond, layer by layer.
+    pub coverage: Vec<Coverage>,
+    /// What the operator should know.
+    pub notes: Vec<Note>,
+}
+
+/// What a plan is made from.
+pub struct Inputs<'a> {
+    /// The medium.
+    pub media: &'a Media,
+    /// Its boot configurations.
+    pub docs: &'a BootDocs,
+    /// What it is.
+    pub identity: &'a Identity,
+    /// How its kind is handled.
+    pub recipe: &'a Recipe,
+    /// What the operator wishes for.
+    pub profile: &'a Profile,
+    /// What to build for.
+    pub target: &'a Target,
+}
+
+/// Makes the plan.
+///
+/// # Errors
+/// `NotFound` where the medium has no kernel that could be started or the netboot pair is missing,
+/// `Unsupported` where the family can't say the profile, `Corrupt` from the medium.
+pub fn make(inputs: &Inputs) -> Result<Plan> {
+    let Inputs { media, identity, recipe, profile, target, .. } = inputs;
+    let facts = facts(inputs);
+    let mut draft = Draft::default();
+    recipe.family.say(&facts, profile, &mut draft)?;
+    for n in recipe.notes_for(identity) {
+        draft.notes.push(Note { warning: n.warning, text: n.text.clone(), assumed: false });
+    }
+    for n in media.notes() {
+        draft.note(format!("the medium: {n}"));
+    }
+    let start = boot_edit::choose(inputs)?;
+    draft.notes.extend(start.notes.iter().cloned());
+    let chosen = boot_edit::edit(&start, &draft)?;
+
+    let (name, title) = names(recipe, identity);
+    let mut files = BTreeMap::new();
+    let hosted_elsewhere = hosted::plan(&mut files, media, &mut draft, target, &chosen)?;
+    netboot::plan(&mut files, inputs, &start, &chosen, &draft, &title)?;
+    if let Some(t) = target.source_date_epoch {
+        for f in files.values_mut() {
+            f.mtime = Some(f.mtime.map_or(t, |m| m.min(t)));
+        }
+    }
+    draft.coverage.sort_by_key(|c| (c.layer, c.aspect));
+    Ok(Plan {
+        name,
+        title,
+        recipe: recipe.name.clone(),
+        identity: (*identity).clone(),
+        source: Source { name: file_name(&media.name), size: media.image.len() },
+        source_date_epoch: target.source_date_epoch,
+        must_have: must_have(profile, &chosen),
+        chosen,
+        files,
+        hosted_elsewhere,
+        ram_mib: draft.ram_mib,
+        unattended: profile.unattended,
+        coverage: draft.coverage,
+        notes: draft.notes,
+    })
+}
+
+fn facts(inputs: &Inputs) -> Facts {
+    let Inputs { media, identity, recipe, target, .. } = inputs;
+    let mut facts = recipe.facts(identity, &media.tree);
+    facts.base_url = target.base_url.clone();
+    facts.own_answers = target.own_answers.clone();
+    facts
+}
+
+/// Consoles and bond words that the final command line holds: `verify` looks for them in every entry.
+fn must_have(profile: &Profile, chosen: &Chosen) -> Vec<String> {
+    let words: Vec<&str> = chosen.cmdline.split_whitespace().collect();
+    let consoles = profile.console.iter().map(|c| format!("console={c}"));
+    let bond = words.iter().filter(|w| w.starts_with("bond=")).map(|w| (*w).to_owned());
+    consoles.chain(bond).filter(|w| words.contains(&w.as_str())).collect()
+}
+
+/// Folder-safe name and a title from what is known.
+fn names(recipe: &Recipe, id: &Identity) -> (String, String) {
+    let version = id.version.as_ref().map(|v| v.value.as_str());
+    let arch = id.arch.as_ref().map(|a| a.value.to_string());
+    let parts = |first: &str| {
+        let all = [Some(first), version, arch.as_deref()];
+        all.into_iter().flatten().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let safe = |c: char| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '-' };
+    let name = parts(&recipe.name).join("-").chars().map(safe).collect();
+    let distro = id.distro.as_ref().map_or(recipe.title.as_str(), |d| d.value.as_str());
+    (name, printable(&parts(distro).join(" ")))
+}
+
+/// Text from a medium for a line of ours: control characters go, and so does what iPXE would expand.
+pub(crate) fn printable(s: &str) -> String {
+    s.chars().filter(|c| !c.is_control() && *c != '$').collect::<String>().trim().to_owned()
+}
+
+fn file_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or(path).to_owned()
+}
+
+impl Plan {
+    /// Bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.files.values().map(|f| f.content.len()).sum()
+    }
+}
+
+/// Adds a file; two files of one name would lose one without a word.
+pub(crate) fn add(
+    files: &mut BTreeMap<TreePath, Planned>,
+    path: TreePath,
+    file: Planned,
+) -> Result<()> {
+    if files.contains_key(&path) {
+        return Err(
+            Error::new(ErrorKind::Conflict, "two files of the plan have this name").path(path)
+        );
+    }
+    files.insert(path, file);
+    Ok(())
+}

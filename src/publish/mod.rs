@@ -1,1 +1,239 @@
-//! publish
+//! SINKS. A Plan goes out file by file: payload first, then the records, `boot.ipxe` last, so that a
+//! machine that asks in the middle of it gets either the old tree or a plain 404.
+
+pub mod dir;
+pub mod manifest;
+pub mod verify;
+
+use crate::content::Content;
+use crate::content::copy::Digest;
+use crate::content::path::TreePath;
+use crate::error::{Error, Result};
+use crate::plan::{Plan, Planned, Role};
+use manifest::{FileRow, Manifest};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What a sink is told beside the bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct PutMeta {
+    /// Permission bits.
+    pub mode: u32,
+    /// Seconds since 1970, where the file is to carry a time.
+    pub mtime: Option<i64>,
+    /// Whether the SHA-256 is wanted; without it the kernel can copy alone.
+    pub hash: bool,
+}
+
+/// What a sink says after a put.
+#[derive(Debug, Clone, Copy)]
+pub struct Receipt {
+    /// SHA-256, where it was wanted.
+    pub digest: Option<Digest>,
+}
+
+/// Where files go; the second of the two open seams.
+///
+/// Invariants that each implementation keeps: nobody ever sees part of a file under its final name;
+/// after `flush` all that was put is there for good; nothing is written outside the sink.
+pub trait Sink: Sync {
+    /// True where exactly these bytes are there already.
+    ///
+    /// # Errors
+    /// `Io`; not for a file that is missing.
+    fn has(&self, path: &TreePath, len: u64, digest: &dyn Fn() -> Result<Digest>) -> Result<bool>;
+
+    /// Writes a file, whole or not at all.
+    ///
+    /// # Errors
+    /// `Io` (a full disk), `Corrupt` (the source), `Interrupted`.
+    fn put(
+        &self,
+        path: &TreePath,
+        content: &Content,
+        meta: PutMeta,
+        progress: &dyn Progress,
+    ) -> Result<Receipt>;
+
+    /// Takes away a file that an earlier run put. One that is not there is no error.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn remove(&self, path: &TreePath) -> Result<()>;
+
+    /// Makes all that was put visible and durable.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn flush(&self) -> Result<()>;
+}
+
+/// Told what goes on; says whether to go on.
+pub trait Progress: Sync {
+    /// So many more bytes of `path` are done. `false` stops the run.
+    fn advance(&self, path: &TreePath, bytes: u64) -> bool;
+}
+
+/// Nobody watches.
+pub struct Unwatched;
+
+impl Progress for Unwatched {
+    fn advance(&self, _: &TreePath, _: u64) -> bool {
+        true
+    }
+}
+
+/// What a run did.
+#[derive(Debug)]
+pub struct Done {
+    /// The manifest as written.
+    pub manifest: Manifest,
+    /// Files written.
+    pub written: usize,
+    /// Files that were there already.
+    pub kept: usize,
+    /// Files of an earlier run taken away.
+    pub removed: usize,
+}
+
+/// The name of the manifest in a tree.
+pub const MANIFEST: &str = "manifest.json";
+/// The name of the checksum list in a tree.
+pub const SUMS: &str = "SHA256SUMS";
+
+/// Writes `plan` to `sink`. `earlier` is the manifest that stands there from a run before, if any:
+/// what it lists and the plan does not is taken away.
+///
+/// # Errors
+/// Those of the sink; what is there then is whole files, and a second run goes on from them.
+pub fn run(
+    plan: &Plan,
+    sink: &dyn Sink,
+    earlier: Option<&Manifest>,
+    progress: &dyn Progress,
+) -> Result<Done> {
+    let (entry, payload): (Vec<_>, Vec<_>) =
+        plan.files.iter().partition(|(_, f)| f.role == Role::EntryPoint);
+    // Before a byte changes: an old boot.ipxe must not start a half-new tree.
+    let changed = |path: &TreePath, f: &Planned| -> Result<bool> {
+        Ok(!sink
+            .has(path, f.content.len(), &|| crate::content::copy::digest(&f.content, &|_| true))?)
+    };
+    let mut stale_entry = Vec::new();
+    for (path, f) in &entry {
+        if changed(path, f)? {
+            stale_entry.push(*path);
+            sink.remove(path)?;
+        }
+    }
+
+    let rows: Mutex<BTreeMap<TreePath, FileRow>> = Mutex::default();
+    let written = AtomicUsize::new(0);
+    let put = |path: &TreePath, f: &Planned| -> Result<()> {
+        let (row, fresh) = put_one(sink, path, f, progress).map_err(|e| e.path(path))?;
+        written.fetch_add(usize::from(fresh), Ordering::Relaxed);
+        if let Ok(mut rows) = rows.lock() {
+            rows.insert(path.clone(), row);
+        }
+        Ok(())
+    };
+    in_parallel(&payload, |(path, f)| put(path, f))?;
+    sink.flush()?;
+    for (path, f) in &entry {
+        let digest = crate::content::copy::digest(&f.content, &|_| true)?;
+        if let Ok(mut rows) = rows.lock() {
+            rows.insert((*path).clone(), FileRow::new(path, f, digest));
+        }
+    }
+    let rows = rows.into_inner().map_err(|_| Error::usage("a writer thread panicked"))?;
+    let removed = remove_stale(sink, earlier, &rows)?;
+    let manifest = Manifest::new(plan, rows.into_values().collect());
+    for (name, content) in [(MANIFEST, manifest.to_json()?.into_bytes()), (SUMS, manifest.sums()?)]
+    {
+        let path: TreePath = name.parse()?;
+        let meta = PutMeta { mode: 0o644, mtime: None, hash: false };
+        sink.put(&path, &content.into(), meta, progress)?;
+    }
+    sink.flush()?;
+    let kept_entry = entry.len() - stale_entry.len();
+    for (path, f) in entry {
+        if stale_entry.contains(&path) {
+            put_one(sink, path, f, progress).map_err(|e| e.path(path))?;
+            sink.flush()?;
+        }
+    }
+    let written = written.into_inner() + stale_entry.len();
+    let kept = manifest.files.len() - written;
+    debug_assert!(kept >= kept_entry);
+    Ok(Done { manifest, written, kept, removed })
+}
+
+fn put_one(
+    sink: &dyn Sink,
+    path: &TreePath,
+    f: &Planned,
+    progress: &dyn Progress,
+) -> Result<(FileRow, bool)> {
+    let known = std::cell::Cell::new(None);
+    let there = sink.has(path, f.content.len(), &|| {
+        let d = crate::content::copy::digest(&f.content, &|_| progress.advance(path, 0))?;
+        known.set(Some(d));
+        Ok(d)
+    })?;
+    if there && let Some(digest) = known.get() {
+        progress.advance(path, f.content.len());
+        return Ok((FileRow::new(path, f, digest), false));
+    }
+    let meta = PutMeta { mode: f.mode, mtime: f.mtime, hash: true };
+    let receipt = sink.put(path, &f.content, meta, progress)?;
+    let digest = match receipt.digest {
+        Some(d) => d,
+        None => crate::content::copy::digest(&f.content, &|_| true)?,
+    };
+    Ok((FileRow::new(path, f, digest), true))
+}
+
+fn remove_stale(
+    sink: &dyn Sink,
+    earlier: Option<&Manifest>,
+    now: &BTreeMap<TreePath, FileRow>,
+) -> Result<usize> {
+    let mut n = 0;
+    for row in earlier.iter().flat_map(|m| &m.files) {
+        if !now.contains_key(&row.path) {
+            sink.remove(&row.path)?;
+            n += 1;
+        }
+    }
+    Ok(n)
+}
+
+/// Calls `work` for each item from two threads; the first error stops the others.
+///
+/// # Errors
+/// The first error met.
+pub fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
+    let next = AtomicUsize::new(0);
+    let failed: Mutex<Option<Error>> = Mutex::new(None);
+    let threads = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(1, 4));
+    std::thread::scope(|s| {
+        for _ in 0..threads.min(items.len()) {
+            s.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(e) = work(item) {
+                        next.store(items.len(), Ordering::Relaxed);
+                        if let Ok(mut f) = failed.lock() {
+                            f.get_or_insert(e);
+                        }
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    match failed.into_inner() {
+        Ok(Some(e)) => Err(e),
+        _ => Ok(()),
+    }
+}

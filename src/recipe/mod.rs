@@ -1,1 +1,398 @@
-//! Recipes: one TOML per distribution line, data, compiled in.
+//! RECIPES: what is known about one line of a distribution, as data. Compiled in, and replaceable by
+//! a folder of the user's own.
+
+pub mod job;
+pub mod lint;
+pub mod select;
+
+use crate::content::path::TreePath;
+use crate::content::tree::Tree;
+use crate::error::{Error, Result};
+use crate::family::Family;
+use crate::family::draft::{Facts, Hosted};
+use crate::media::identity::Identity;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// How to netboot one line of a distribution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Short name: lower case, digits and hyphens.
+    pub name: String,
+    /// What people call it.
+    pub title: String,
+    /// Installer family.
+    pub family: Family,
+    /// How far the recipe is proven.
+    pub proven: Proven,
+    /// Any one of these says that a medium is this recipe's.
+    #[serde(rename = "match", default)]
+    pub matches: Vec<Match>,
+    /// Where kernel and initrd lie, for media whose own menus don't say.
+    #[serde(default)]
+    pub boot: BootFiles,
+    /// Set where the medium's own kernel and initrd can't netboot and others must be brought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netboot: Option<Netboot>,
+    /// What of the medium must be hosted.
+    #[serde(default)]
+    pub hosted: HostedWish,
+    /// What the machine needs.
+    #[serde(default)]
+    pub ram: Ram,
+    /// What the operator should know.
+    #[serde(rename = "note", default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<RecipeNote>,
+    /// The file as written, comments and all.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub text: String,
+}
+
+/// How far a recipe is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Proven {
+    /// Booted in a test.
+    Boot,
+    /// Its answers pass the installer's own validator.
+    Validator,
+    /// Written from the vendor's documentation and sources.
+    Documentation,
+}
+
+/// What a medium must have. Everything that is given must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Match {
+    /// Paths or globs that must be there, ASCII case ignored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
+    /// Paths or globs that must not be there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_files: Vec<String>,
+    /// The distribution as the medium names it, any of these, ASCII case ignored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub distro: Vec<String>,
+    /// A regular expression for the volume id: looked at only where several recipes match otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_id: Option<String>,
+}
+
+/// Kernel and initrd on the medium: globs, the first that is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BootFiles {
+    /// Kernel.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kernel: Vec<String>,
+    /// Initrd.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub initrd: Vec<String>,
+}
+
+/// A kernel and initrd that must be brought, for the medium's own can't netboot. In the strings,
+/// `{major}`, `{arch}` (Debian's spelling) and `{codename}` are replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Netboot {
+    /// Why the medium's own won't do; one sentence.
+    pub why: String,
+    /// The package that brings them on this machine, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
+    /// The kernel in that package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// The initrd in that package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initrd: Option<String>,
+    /// Folder where the vendor offers them.
+    pub url: String,
+}
+
+/// What of the medium must be hosted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HostedWish {
+    /// All of it.
+    #[serde(default)]
+    pub tree: bool,
+    /// These: globs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
+}
+
+/// Memory that the route needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ram {
+    /// MiB, whatever the medium; 0: unknown.
+    #[serde(default)]
+    pub base_mib: u64,
+    /// What is held in memory on top: globs, every one that is there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub payload: Vec<String>,
+    /// How many times the payload counts, in percent.
+    #[serde(default)]
+    pub payload_percent: u64,
+}
+
+/// What the operator should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecipeNote {
+    /// Major versions that it is true for; all, where none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub major: Vec<u32>,
+    /// True for what is likely to fail.
+    #[serde(default)]
+    pub warning: bool,
+    /// One sentence.
+    pub text: String,
+}
+
+macro_rules! bundled {
+    ($($name:literal),+ $(,)?) => {
+        /// The bundled recipes' file names and texts.
+        pub const BUNDLED: &[(&str, &str)] =
+            &[$((concat!($name, ".toml"), include_str!(concat!("../../recipes/", $name, ".toml")))),+];
+    };
+}
+bundled!(
+    "almalinux",
+    "centos",
+    "centos-stream",
+    "debian",
+    "debian-live",
+    "devuan",
+    "fedora",
+    "generic",
+    "oracle",
+    "rhel",
+    "rocky",
+);
+
+/// The bundled recipes, by name.
+///
+/// # Errors
+/// Never, as a test shows.
+pub fn bundled() -> Result<Vec<Recipe>> {
+    BUNDLED.iter().map(|(file, text)| Recipe::from_toml(text, file)).collect()
+}
+
+/// The bundled recipes with those of `dir` (`*.toml`) on top: one of the same name replaces ours.
+/// Job files in the folder are passed over.
+///
+/// # Errors
+/// `Io`, `Usage` for a recipe that does not parse.
+pub fn load_folder(dir: &Path) -> Result<Vec<Recipe>> {
+    let io = |e| Error::io("can't read the recipes", e).source_name(dir.display());
+    let mut recipes = bundled()?;
+    let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
+        .and_then(|d| d.map(|e| e.map(|e| e.path())).collect())
+        .map_err(io)?;
+    files.sort();
+    for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "toml")) {
+        let text = std::fs::read_to_string(file)
+            .map_err(|e| Error::io("can't read", e).source_name(file.display()))?;
+        if kind_of(&text) == Kind::Job {
+            continue;
+        }
+        let new = Recipe::from_toml(&text, &file.display().to_string())?;
+        recipes.retain(|r| r.name != new.name);
+        recipes.push(new);
+    }
+    recipes.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(recipes)
+}
+
+/// Which of the two kinds of file a TOML text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A [`Recipe`]: what is known about a distribution.
+    Recipe,
+    /// A [`job::Job`]: what is to be built.
+    Job,
+}
+
+/// Tells the kinds apart: a job names a source, a recipe never does.
+pub fn kind_of(text: &str) -> Kind {
+    let job = toml::from_str::<toml::Table>(text).map_or_else(
+        |_| text.lines().any(|l| l.trim_start().starts_with("[source]")),
+        |t| t.contains_key("source") || t.contains_key("output"),
+    );
+    if job { Kind::Job } else { Kind::Recipe }
+}
+
+impl Recipe {
+    /// Reads and checks a recipe.
+    ///
+    /// # Errors
+    /// `Usage` with file and line of the first thing that [`lint::lint`] calls an error.
+    pub fn from_toml(text: &str, name: &str) -> Result<Self> {
+        let first =
+            lint::lint_recipe(text).into_iter().find(|f| f.severity == lint::Severity::Error);
+        if let Some(f) = first {
+            return Err(Error::usage(f.message)
+                .source_name(format!("{name}:{}", f.line))
+                .hint("`isowright recipe schema` lists the fields"));
+        }
+        let mut recipe: Recipe = toml::from_str(text)
+            .map_err(|e| Error::usage(e.message().to_owned()).source_name(name))?;
+        recipe.text = text.to_owned();
+        Ok(recipe)
+    }
+
+    /// Kernel and initrd on the medium by the recipe's own paths: an assumption, for where neither
+    /// the menus nor the medium's `.treeinfo` name them.
+    pub fn boot_files(&self, tree: &Tree) -> Option<(TreePath, TreePath)> {
+        let first = |globs: &[String]| globs.iter().find_map(|g| matching(tree, g).next());
+        Some((first(&self.boot.kernel)?, first(&self.boot.initrd)?))
+    }
+
+    /// What of this medium must be hosted.
+    pub fn hosted(&self, tree: &Tree) -> Hosted {
+        if self.hosted.tree {
+            return Hosted::WholeTree;
+        }
+        let files: Vec<TreePath> =
+            self.hosted.files.iter().flat_map(|g| matching(tree, g)).collect();
+        if files.is_empty() { Hosted::Nothing } else { Hosted::Files(files) }
+    }
+
+    /// Bytes of what the route holds in memory.
+    pub fn ram_payload(&self, tree: &Tree) -> u64 {
+        let paths = self.ram.payload.iter().flat_map(|g| matching(tree, g));
+        paths.filter_map(|p| tree.file(&p).ok().map(|c| c.len())).sum()
+    }
+
+    /// RAM in MiB below which the route is known to fail; 0: unknown.
+    pub fn ram_mib(&self, payload: u64) -> u64 {
+        self.ram.base_mib + payload.saturating_mul(self.ram.payload_percent) / 100 / (1 << 20)
+    }
+
+    /// What a family may know about this medium.
+    pub fn facts(&self, id: &Identity, tree: &Tree) -> Facts {
+        let payload = self.ram_payload(tree);
+        let value =
+            |f: &Option<crate::media::identity::Fact<String>>| f.as_ref().map(|f| f.value.clone());
+        Facts {
+            distro: self.name.clone(),
+            version: value(&id.version),
+            codename: value(&id.codename),
+            arch: id.arch.as_ref().map(|a| a.value),
+            volume_id: id.volume_id.clone(),
+            paths: tree.iter().map(|(p, _)| p.clone()).collect(),
+            base_url: None,
+            own_answers: None,
+            ram_payload: payload,
+            ram_mib: self.ram_mib(payload),
+            hosted: self.hosted(tree),
+        }
+    }
+
+    /// The notes that are true for this medium.
+    pub fn notes_for(&self, id: &Identity) -> impl Iterator<Item = &RecipeNote> {
+        let major = id.major();
+        self.notes
+            .iter()
+            .filter(move |n| n.major.is_empty() || major.is_some_and(|m| n.major.contains(&m)))
+    }
+}
+
+impl Netboot {
+    /// Where the package has kernel and initrd, if it is known for this medium. Whether they are
+    /// there is for the caller to see.
+    pub fn packaged(&self, id: &Identity) -> Option<(PathBuf, PathBuf)> {
+        let at = |s: &Option<String>| s.as_deref().and_then(|s| fill(s, id)).map(PathBuf::from);
+        Some((at(&self.kernel)?, at(&self.initrd)?))
+    }
+
+    /// What to tell the operator who has not brought them.
+    pub fn ask(&self, id: &Identity) -> String {
+        let mut s = self.why.clone();
+        if let Some(p) = self.package.as_deref().and_then(|p| fill(p, id)) {
+            s.push_str(&format!(" Install the package {p}, or"));
+        } else {
+            s.push_str(" Please");
+        }
+        let url = fill(&self.url, id).unwrap_or_else(|| self.url.clone());
+        s.push_str(&format!(
+            " give both files yourself (--netboot-kernel, --netboot-initrd); the vendor's are in {url}"
+        ));
+        s
+    }
+}
+
+/// Replaces the words in braces; `None` where the medium does not say one of them.
+fn fill(pattern: &str, id: &Identity) -> Option<String> {
+    let mut s = pattern.to_owned();
+    for (word, value) in [
+        ("{major}", id.major().map(|m| m.to_string())),
+        ("{arch}", id.arch.as_ref().map(|a| a.value.debian().to_owned())),
+        ("{codename}", id.codename.as_ref().map(|c| c.value.clone())),
+    ] {
+        if s.contains(word) {
+            let value = value.filter(|v| v.bytes().all(|b| b.is_ascii_alphanumeric()))?;
+            s = s.replace(word, &value);
+        }
+    }
+    Some(s)
+}
+
+/// A glob over a medium's paths: ASCII case ignored, `*` stays within a folder.
+pub(crate) fn glob(pattern: &str) -> Result<globset::GlobMatcher, globset::Error> {
+    globset::GlobBuilder::new(pattern)
+        .case_insensitive(true)
+        .literal_separator(true)
+        .build()
+        .map(|g| g.compile_matcher())
+}
+
+/// The files of `tree` that `pattern` means, in order. A bad pattern means none; lint tells it.
+pub(crate) fn matching<'a>(
+    tree: &'a Tree,
+    pattern: &str,
+) -> impl Iterator<Item = TreePath> + use<'a> {
+    let glob = glob(pattern).ok();
+    tree.iter()
+        .filter(|(_, n)| !n.is_dir())
+        .filter(move |(p, _)| glob.as_ref().is_some_and(|g| g.is_match(p.as_path())))
+        .map(|(p, _)| p.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_recipe_in_the_folder_is_bundled_under_its_own_name() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+        let mut there: Vec<String> = std::fs::read_dir(dir)
+            .expect("recipes/")
+            .map(|e| e.expect("entry").file_name().into_string().expect("utf-8"))
+            .collect();
+        there.sort();
+        let mut listed: Vec<&str> = BUNDLED.iter().map(|(f, _)| *f).collect();
+        listed.sort_unstable();
+        assert_eq!(there, listed);
+        for (r, (file, _)) in bundled().expect("they parse").iter().zip(BUNDLED) {
+            assert_eq!(format!("{}.toml", r.name), *file);
+        }
+    }
+
+    #[test]
+    fn a_users_recipe_replaces_ours_and_a_job_beside_it_does_no_harm() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let ours = BUNDLED.iter().find(|(f, _)| *f == "rocky.toml").expect("rocky").1;
+        std::fs::write(dir.path().join("r.toml"), ours.replace("Rocky Linux 8", "Mine, 8"))
+            .expect("write");
+        std::fs::write(dir.path().join("job.toml"), "[source]\npath = \"a.iso\"\n").expect("write");
+        let all = load_folder(dir.path()).expect("loads");
+        assert_eq!(all.len(), BUNDLED.len());
+        assert!(all.iter().any(|r| r.name == "rocky" && r.title.starts_with("Mine")));
+    }
+}

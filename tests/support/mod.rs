@@ -42,3 +42,95 @@ pub fn vendor_configs() -> Option<PathBuf> {
     );
     dir.is_dir().then_some(dir)
 }
+
+/// Lets one emulated machine run at a time, over all test binaries: each takes all the processors
+/// there are. Held until dropped.
+pub fn one_machine() -> std::fs::File {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("one-machine.lock");
+    let file = std::fs::File::create(path).unwrap();
+    file.lock().unwrap();
+    file
+}
+
+/// Debian's own netboot kernel and initrd.
+pub fn debian_netboot() -> Option<(PathBuf, PathBuf)> {
+    let dir = "/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64";
+    let package = "debian-installer-12-netboot-amd64";
+    Some((
+        packaged(&format!("{dir}/linux"), package)?,
+        packaged(&format!("{dir}/initrd.gz"), package)?,
+    ))
+}
+
+/// Whether a machine can be emulated with both firmwares.
+pub fn emulator() -> Option<()> {
+    packaged("/usr/bin/qemu-system-x86_64", "qemu-system-x86")?;
+    packaged("/usr/lib/ipxe/qemu/pxe-virtio.rom", "ipxe-qemu")?;
+    packaged("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")?;
+    Some(())
+}
+
+/// Boots a tree and tells what was seen; the console is printed where the test fails.
+pub fn boot(options: &isowright::boot::Options) -> Vec<isowright::boot::Verdict> {
+    let _one = one_machine();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let verdicts = isowright::boot::prove(options, &stop, &mut |_| {}).unwrap();
+    for v in &verdicts {
+        let asked: Vec<_> = v.requests.iter().map(|r| (&r.target, r.status, r.bytes)).collect();
+        println!("== {}: {:?}\nrequests: {asked:?}", v.firmware, v.outcome);
+        println!("-- COM1\n{}\n-- COM2\n{}", v.com1, v.com2);
+    }
+    verdicts
+}
+
+/// A fixture's medium: `fixtures/NAME/tree` as a Tree, and its volume id.
+pub fn fixture(name: &str) -> (isowright::content::tree::Tree, String) {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+    let id = std::fs::read_to_string(dir.join("volume_id")).expect("volume_id");
+    (folder(&dir.join("tree")), id.trim_end().to_owned())
+}
+
+/// Names of all fixtures, as `fixtures/INDEX` lists them.
+pub fn fixtures() -> Vec<String> {
+    let index = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/INDEX");
+    let text = std::fs::read_to_string(index).expect("INDEX");
+    let lines = text.lines().filter(|l| !l.starts_with('#'));
+    lines.filter_map(|l| l.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+/// A folder as a Tree: files, folders and symbolic links.
+pub fn folder(root: &std::path::Path) -> isowright::content::tree::Tree {
+    let mut tree = isowright::content::tree::Tree::new();
+    let mut left = vec![root.to_owned()];
+    while let Some(dir) = left.pop() {
+        for entry in std::fs::read_dir(&dir).expect("folder") {
+            let entry = entry.expect("entry");
+            tree.insert(tree_path(root, &entry.path()), node(&entry.path()));
+            if entry.file_type().expect("type").is_dir() {
+                left.push(entry.path());
+            }
+        }
+    }
+    tree
+}
+
+fn tree_path(root: &std::path::Path, path: &std::path::Path) -> isowright::content::path::TreePath {
+    use std::os::unix::ffi::OsStrExt;
+    let below = path.strip_prefix(root).expect("below the root");
+    isowright::content::path::TreePath::new(below.as_os_str().as_bytes()).expect("path")
+}
+
+fn node(path: &std::path::Path) -> isowright::content::tree::Node {
+    use isowright::content::tree::{Node, NodeKind};
+    use std::os::unix::ffi::OsStrExt;
+    let meta = path.symlink_metadata().expect("metadata");
+    if meta.is_dir() {
+        Node::dir()
+    } else if meta.is_symlink() {
+        let target = std::fs::read_link(path).expect("link");
+        let kind = NodeKind::Symlink(target.as_os_str().as_bytes().to_vec());
+        Node { kind, mode: 0o777, mtime: None }
+    } else {
+        Node::file(isowright::content::Content::open(path).expect("file"))
+    }
+}

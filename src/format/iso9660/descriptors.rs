@@ -18,7 +18,7 @@ const FIRST: u64 = 16;
 const MAX: u64 = 64;
 
 /// What the primary volume descriptor says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Volume {
     /// Volume identifier, the label that boot configs search for.
     pub id: String,
@@ -49,7 +49,7 @@ pub struct Volume {
 }
 
 /// A root directory, as a volume descriptor names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Root {
     /// Byte offset of the record in the descriptor.
     pub record_at: u64,

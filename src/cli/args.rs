@@ -1,0 +1,321 @@
+//! The command line exactly as typed; `resolve` turns it into the library's values.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Turn vendor installer ISOs into network-bootable trees, and prove them by booting them.
+#[derive(Debug, Parser)]
+#[command(name = "isowright", version, max_term_width = 80, propagate_version = true)]
+#[command(after_help = "Examples:
+  isowright inspect some.iso
+  isowright plan some.iso
+  isowright build some.iso -o /srv/http/some
+  isowright verify /srv/http/some
+  isowright boot /srv/http/some --firmware bios,uefi
+
+Exit status: 0 done, 1 a difference or a failed proof, 2 an error,
+130 interrupted.")]
+pub struct Cli {
+    /// Say what is done and where errors come from
+    #[arg(long, global = true)]
+    pub debug: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// What an ISO is, how it boots, and how we know
+    Inspect(Inspect),
+    /// List files of an ISO, or of a FAT image in it
+    Ls(Ls),
+    /// Print one file of an ISO
+    Cat(Cat),
+    /// Copy files out of an ISO
+    Extract(Extract),
+    /// Show what build would write; writes nothing
+    Plan(PlanArgs),
+    /// Write the network-bootable tree
+    Build(Build),
+    /// List, show and check recipes
+    #[command(subcommand)]
+    Recipe(RecipeVerb),
+    /// Check a tree against its manifest and its boot files
+    Verify(Verify),
+    /// Boot a tree in QEMU and watch its second serial port
+    Boot(Boot),
+    /// Write index.ipxe, a menu over the trees in a folder
+    Index(Index),
+    /// Print shell completions
+    Completions(Completions),
+    /// Write the man pages to a folder
+    Man(Man),
+}
+
+/// `inspect`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  isowright inspect some.iso --json | jq '.entries[].cmdline'")]
+pub struct Inspect {
+    /// The ISO
+    pub image: PathBuf,
+    /// For machines
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ls`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  isowright ls some.iso
+  isowright ls -lR some.iso boot
+  isowright ls some.iso 'iso:/images/efiboot.img!/EFI/BOOT'")]
+pub struct Ls {
+    /// The ISO
+    pub image: PathBuf,
+    /// A folder or file in it; the root where absent
+    pub path: Option<String>,
+    /// Everything below it too
+    #[arg(short = 'R', long)]
+    pub recursive: bool,
+    /// Type, mode, size, link target
+    #[arg(short, long)]
+    pub long: bool,
+    /// For machines: an array
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `cat`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  isowright cat some.iso 'iso:/images/efiboot.img!/EFI/BOOT/grub.cfg'")]
+pub struct Cat {
+    /// The ISO
+    pub image: PathBuf,
+    /// A file in it
+    pub path: String,
+}
+
+/// `extract`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  isowright extract some.iso -o out
+  isowright extract some.iso 'images/pxeboot/*' .treeinfo -o out
+  isowright extract some.iso 'images/efiboot.img!/**/*.cfg' -o out")]
+pub struct Extract {
+    /// The ISO
+    pub image: PathBuf,
+    /// Files, folders or globs in it; all where absent
+    pub paths: Vec<String>,
+    /// Folder to write to; made where missing
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// List what would be written; write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What `plan` and `build` share.
+#[derive(Debug, Args)]
+pub struct Source {
+    /// The ISO, or a recipe file (.toml) that names it
+    pub source: PathBuf,
+    /// Profile; the bundled "metal" where absent
+    #[arg(short, long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// Console, kernel spelling; last gets the installer; replaces the profile's
+    #[arg(long, value_name = "ttyS1,115200n8")]
+    pub console: Vec<String>,
+    /// Install without a question and WIPE the disks
+    #[arg(long)]
+    pub unattended: bool,
+    /// Your own kickstart or preseed, in place of ours
+    #[arg(long, value_name = "FILE")]
+    pub answers: Option<PathBuf>,
+    /// Host the whole medium below repo/
+    #[arg(long, conflicts_with = "boot_only")]
+    pub full_tree: bool,
+    /// Kernel, initrd and boot files only
+    #[arg(long)]
+    pub boot_only: bool,
+    /// URL the tree will have, where known beforehand
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// Kernel that stands in for the medium's (Debian's netboot linux)
+    #[arg(long, value_name = "FILE", requires = "netboot_initrd")]
+    pub netboot_kernel: Option<PathBuf>,
+    /// Initrd that stands in for the medium's (Debian's netboot initrd.gz)
+    #[arg(long, value_name = "FILE", requires = "netboot_kernel")]
+    pub netboot_initrd: Option<PathBuf>,
+    /// Boot entry to start from, as inspect lists it
+    #[arg(long, value_name = "ID")]
+    pub entry: Option<String>,
+    /// Recipe to use, instead of the one that matches
+    #[arg(long, value_name = "NAME")]
+    pub recipe: Option<String>,
+    /// Folder of recipes that override the bundled ones
+    #[arg(long, value_name = "DIR")]
+    pub recipes: Option<PathBuf>,
+}
+
+/// `plan`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  isowright plan some.iso
+  isowright plan some.iso -p rack7.toml --unattended --all
+  isowright plan recipe.toml --json")]
+pub struct PlanArgs {
+    /// What to plan for
+    #[command(flatten)]
+    pub source: Source,
+    /// List each hosted file
+    #[arg(long)]
+    pub all: bool,
+    /// For machines
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `build`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  isowright build some.iso -o /srv/http/some
+  isowright build some.iso -p rack7.toml -o out --boot-only
+  isowright build recipe.toml
+  isowright build debian.iso -o out --netboot-kernel linux \\
+      --netboot-initrd initrd.gz
+
+A second run into the same folder writes only what is missing.")]
+pub struct Build {
+    /// What to build
+    #[command(flatten)]
+    pub source: Source,
+    /// Folder of the tree; a recipe file may name it instead
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Show the plan; write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// For machines: the manifest
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `recipe …`
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  isowright recipe show debian > my/debian.toml
+  isowright build some.iso --recipes my -o out
+  isowright recipe lint my/debian.toml")]
+pub enum RecipeVerb {
+    /// The recipes that are known
+    List {
+        /// Folder of recipes that override the bundled ones
+        #[arg(long, value_name = "DIR")]
+        recipes: Option<PathBuf>,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print one, as a start for your own
+    Show {
+        /// Its name
+        name: String,
+        /// Folder of recipes that override the bundled ones
+        #[arg(long, value_name = "DIR")]
+        recipes: Option<PathBuf>,
+    },
+    /// Check a recipe, job or profile file; exit 1 where something is wrong
+    Lint {
+        /// The file
+        file: PathBuf,
+    },
+    /// Print the JSON Schema, for editors
+    Schema {
+        /// Of which kind of file
+        #[arg(value_enum, default_value_t = SchemaKind::Recipe)]
+        kind: SchemaKind,
+    },
+}
+
+/// Kinds of files that have a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaKind {
+    /// How a distribution is handled
+    Recipe,
+    /// One build: source, profile, outputs
+    Job,
+    /// What the operator wishes for
+    Profile,
+}
+
+/// `verify`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  isowright verify /srv/http/some || echo broken")]
+pub struct Verify {
+    /// The tree
+    pub dir: PathBuf,
+    /// For machines
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `boot`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  isowright boot /srv/http/some
+  isowright boot out --firmware uefi --expect 'login:' --timeout 600
+
+QEMU is needed: Debian's packages qemu-system-x86, ipxe-qemu and ovmf.")]
+pub struct Boot {
+    /// The tree
+    pub dir: PathBuf,
+    /// bios, uefi, or both
+    #[arg(long, value_delimiter = ',', default_value = "bios,uefi")]
+    pub firmware: Vec<String>,
+    /// Must appear on the second serial port
+    #[arg(long, value_name = "REGEX")]
+    pub expect: Option<String>,
+    /// Network ports of the machine
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub nics: u8,
+    /// MiB of memory; what the tree needs where absent
+    #[arg(long, value_name = "MIB")]
+    pub memory: Option<u32>,
+    /// Seconds per firmware
+    #[arg(long, default_value_t = 300)]
+    pub timeout: u64,
+    /// For machines: a verdict per firmware on stdout, the console on stderr
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `index`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  isowright index /srv/http")]
+pub struct Index {
+    /// The folder that holds the trees
+    pub dir: PathBuf,
+    /// Print it; write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `completions`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  isowright completions bash > /etc/bash_completion.d/isowright")]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `man`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  isowright man /usr/local/share/man/man1")]
+pub struct Man {
+    /// Folder to write to; made where missing
+    pub dir: PathBuf,
+}

@@ -1,0 +1,71 @@
+//! `index`: one menu over the trees beside each other.
+
+use super::args::Index;
+use super::{Outcome, resolve, term};
+use crate::error::{Error, ErrorKind, Result};
+use crate::publish::dir::DirSink;
+use crate::publish::manifest::Manifest;
+use crate::publish::{MANIFEST, PutMeta, Sink, Unwatched};
+use std::fmt::Write;
+
+pub fn run(a: &Index) -> Result<Outcome> {
+    let dirs = std::fs::read_dir(&a.dir)
+        .map_err(|e| Error::io("can't read the folder", e).source_name(a.dir.display()))?;
+    let mut trees = Vec::new();
+    for d in dirs.flatten() {
+        let manifest = d.path().join(MANIFEST);
+        if manifest.exists() && d.path().join("boot.ipxe").exists() {
+            let m = Manifest::from_json(&resolve::read_file(&manifest, 256 << 20)?)
+                .map_err(|e| e.source_name(manifest.display()))?;
+            trees.push((d.file_name().to_string_lossy().into_owned(), m));
+        }
+    }
+    if trees.is_empty() {
+        return Err(Error::new(ErrorKind::NotFound, "no trees in the folder")
+            .source_name(a.dir.display())
+            .hint("build some first: isowright build some.iso -o DIR/some"));
+    }
+    trees.sort_by(|x, y| x.0.cmp(&y.0));
+    let text = menu(&trees)?;
+    if a.dry_run {
+        term::out(&text);
+        return Ok(Outcome::Done);
+    }
+    let sink = DirSink::loose(&a.dir)?;
+    let meta = PutMeta { mode: 0o644, mtime: None, hash: false };
+    sink.put(&"index.ipxe".parse()?, &text.into(), meta, &Unwatched)?;
+    sink.finish()?;
+    term::out(&format!("{} trees in {}/index.ipxe\n", trees.len(), a.dir.display()));
+    Ok(Outcome::Done)
+}
+
+/// A machine nobody looks after must not install anything: the menu waits for a minute, then goes on
+/// to the next boot device.
+fn menu(trees: &[(String, Manifest)]) -> Result<String> {
+    let mut s = String::from("#!ipxe\nmenu isowright\n");
+    for (i, (_, m)) in trees.iter().enumerate() {
+        let wipes = if m.unattended { " - WIPES THE DISKS" } else { "" };
+        let _ = writeln!(s, "item tree{i} {}{wipes}", m.title.replace(['$', '\\'], ""));
+    }
+    s.push_str("item next Next boot device\nchoose --default next --timeout 60000 tree || goto next\ngoto ${tree}\n");
+    for (i, (dir, _)) in trees.iter().enumerate() {
+        let _ = writeln!(s, ":tree{i}\nchain {}/boot.ipxe || goto next", url_path(dir)?);
+    }
+    s.push_str(":next\nexit 1\n");
+    Ok(s)
+}
+
+/// A folder's name as part of a URL.
+fn url_path(dir: &str) -> Result<String> {
+    let mut s = String::new();
+    for b in dir.bytes() {
+        match b {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                s.push(char::from(b))
+            }
+            _ => write!(s, "%{b:02X}")
+                .map_err(|e| Error::new(ErrorKind::Io, "can't spell the URL").because(e))?,
+        }
+    }
+    Ok(s)
+}

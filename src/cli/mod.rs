@@ -1,0 +1,75 @@
+//! The command line: the one room that prints, reads argv, the clock and the environment.
+
+pub mod args;
+mod boot;
+mod build;
+mod docs;
+mod extract;
+mod index;
+mod inspect;
+mod ls;
+mod recipe;
+mod resolve;
+pub mod term;
+mod verify;
+
+use crate::error::{ErrorKind, Result};
+use args::{Cli, Verb};
+use clap::Parser;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+
+/// How a verb ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done.
+    Done,
+    /// A difference was found, or a proof failed.
+    Different,
+}
+
+/// Parses argv, runs the verb, prints what went wrong. Exit: 0 done, 1 different, 2 error,
+/// 130 interrupted.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // A second Ctrl-C is for when the first one is not heard.
+    let handler = || {
+        if term::STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    };
+    if let Err(e) = ctrlc::set_handler(handler) {
+        eprintln!("isowright: Ctrl-C will not be handled: {e}");
+    }
+    match run(&cli.verb) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Different) => ExitCode::from(1),
+        Err(e) => {
+            eprintln!("isowright: {}", term::safe(&e.to_string()));
+            if let Some(h) = e.hint_text() {
+                eprintln!("hint: {}", term::safe(h));
+            }
+            if cli.debug {
+                eprintln!("{e:?}");
+            }
+            ExitCode::from(if e.kind() == ErrorKind::Interrupted { 130 } else { 2 })
+        }
+    }
+}
+
+fn run(verb: &Verb) -> Result<Outcome> {
+    match verb {
+        Verb::Inspect(a) => inspect::run(a),
+        Verb::Ls(a) => ls::run(a),
+        Verb::Cat(a) => ls::cat(a),
+        Verb::Extract(a) => extract::run(a),
+        Verb::Plan(a) => build::plan(a),
+        Verb::Build(a) => build::run(a),
+        Verb::Recipe(a) => recipe::run(a),
+        Verb::Verify(a) => verify::run(a),
+        Verb::Boot(a) => boot::run(a),
+        Verb::Index(a) => index::run(a),
+        Verb::Completions(a) => docs::completions(a),
+        Verb::Man(a) => docs::man(a),
+    }
+}

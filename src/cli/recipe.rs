@@ -1,0 +1,97 @@
+//! `recipe list | show | lint | schema`.
+
+use super::args::{RecipeVerb, SchemaKind};
+use super::{Outcome, resolve, term};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::profile::Profile;
+use crate::recipe::lint::{self, Severity};
+use crate::recipe::{self, Proven, Recipe, job::Job, select};
+use serde_json::json;
+use std::fmt::Write;
+use std::path::Path;
+
+pub fn run(verb: &RecipeVerb) -> Result<Outcome> {
+    match verb {
+        RecipeVerb::List { recipes, json } => list(recipes.as_deref(), *json),
+        RecipeVerb::Show { name, recipes } => show(name, recipes.as_deref()),
+        RecipeVerb::Lint { file } => lint_file(file),
+        RecipeVerb::Schema { kind } => schema(*kind),
+    }
+}
+
+fn list(folder: Option<&Path>, as_json: bool) -> Result<Outcome> {
+    let all = resolve::recipes(folder)?;
+    if as_json {
+        let rows: Vec<_> = all
+            .iter()
+            .map(|r| json!({"name": r.name, "title": r.title, "family": r.family, "proven": r.proven}))
+            .collect();
+        term::out(&format!("{:#}\n", serde_json::Value::from(rows)));
+        return Ok(Outcome::Done);
+    }
+    let mut s = String::new();
+    for r in &all {
+        let _ = writeln!(s, "{:<16} {:<38} proven by {}", r.name, r.title, proven(r.proven));
+    }
+    term::out(&s);
+    Ok(Outcome::Done)
+}
+
+fn proven(p: Proven) -> &'static str {
+    match p {
+        Proven::Boot => "boot",
+        Proven::Validator => "validator",
+        Proven::Documentation => "documentation only",
+    }
+}
+
+fn severity(s: Severity) -> &'static str {
+    match s {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    }
+}
+
+fn show(name: &str, folder: Option<&Path>) -> Result<Outcome> {
+    let all = resolve::recipes(folder)?;
+    let r: &Recipe = select::by_name(&all, name)?;
+    term::out(&r.text);
+    Ok(Outcome::Done)
+}
+
+fn lint_file(file: &Path) -> Result<Outcome> {
+    let text = resolve::read_text(file)?;
+    let findings = lint::lint(&text, &recipe::bundled()?);
+    if findings.is_empty() {
+        term::out(&format!("{}: nothing to complain about\n", file.display()));
+        return Ok(Outcome::Done);
+    }
+    let mut s = String::new();
+    for f in &findings {
+        let _ = writeln!(
+            s,
+            "{}:{}: {}: {}",
+            file.display(),
+            f.line,
+            severity(f.severity),
+            term::safe(&f.message)
+        );
+    }
+    term::out(&s);
+    Ok(match findings.iter().any(|f| f.severity == Severity::Error) {
+        true => Outcome::Different,
+        false => Outcome::Done,
+    })
+}
+
+fn schema(kind: SchemaKind) -> Result<Outcome> {
+    let schema = match kind {
+        SchemaKind::Recipe => schemars::schema_for!(recipe::Recipe),
+        SchemaKind::Job => schemars::schema_for!(Job),
+        SchemaKind::Profile => schemars::schema_for!(Profile),
+    };
+    let text = serde_json::to_string_pretty(&schema)
+        .map_err(|e| Error::new(ErrorKind::Io, "can't spell the schema").because(e))?;
+    term::out(&(text + "\n"));
+    Ok(Outcome::Done)
+}

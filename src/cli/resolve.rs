@@ -1,0 +1,214 @@
+//! From arguments as typed to the library's values: media opened, profiles read, recipes gathered.
+
+use super::args::Source;
+use crate::content::Content;
+use crate::content::path::TreePath;
+use crate::content::tree::Tree;
+use crate::error::{Error, ErrorKind, Result};
+use crate::media::{self, Media};
+use crate::model::profile::Profile;
+use crate::plan::{Extent, NetbootPair, Target};
+use crate::recipe::job::{Job, JobProfile, Output};
+use crate::recipe::{self, Recipe};
+use std::path::{Path, PathBuf};
+
+/// Opens an image.
+pub fn open(path: &Path) -> Result<Media> {
+    if path.to_str().is_some_and(|s| s.starts_with("http://") || s.starts_with("https://")) {
+        return Err(Error::unsupported("an ISO by URL can't be read yet")
+            .source_name(path.display())
+            .hint("download it first"));
+    }
+    media::open(&path.display().to_string(), Content::open(path)?)
+}
+
+/// Where a path leads: into the ISO, or behind `!` into a FAT image in it. Returns what stands in
+/// front of inner paths, the tree, and the path in it.
+pub fn place<'a>(media: &'a Media, spec: &str) -> Result<(String, &'a Tree, TreePath)> {
+    let spec = spec.strip_prefix("iso:").unwrap_or(spec);
+    let Some((image, inner)) = spec.split_once('!') else {
+        return Ok((String::new(), &media.tree, TreePath::new(spec)?));
+    };
+    let name = image.trim_start_matches('/');
+    let fat =
+        media.fat_images.iter().find(|f| f.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
+            let known: Vec<&str> = media.fat_images.iter().map(|f| f.name.as_str()).collect();
+            Error::new(ErrorKind::NotFound, format!("no FAT image \"{name}\""))
+                .source_name(&media.name)
+                .hint(match known.is_empty() {
+                    true => "this medium has none".to_owned(),
+                    false => format!("this medium has: {}", known.join(", ")),
+                })
+        })?;
+    Ok((format!("{name}!/"), &fat.tree, TreePath::new(inner)?))
+}
+
+/// All that plan and build need beside the medium.
+pub struct Wish {
+    /// The ISO.
+    pub image: PathBuf,
+    /// Its SHA-256, where the recipe file demands one.
+    pub sha256: Option<crate::content::copy::Digest>,
+    /// Profile.
+    pub profile: Profile,
+    /// What to build for.
+    pub target: Target,
+    /// Recipe by name, where demanded.
+    pub recipe: Option<String>,
+    /// The recipes.
+    pub recipes: Vec<Recipe>,
+    /// Where a recipe file wants it, and how much of the medium.
+    pub outputs: Vec<(PathBuf, Extent)>,
+}
+
+/// Reads a file that the user named: small, and told by name where it fails.
+pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    Content::open(path)?.read_all(limit).map_err(|e| e.source_name(path.display()))
+}
+
+/// As [`read_file`], as text.
+pub fn read_text(path: &Path) -> Result<String> {
+    String::from_utf8(read_file(path, 4 << 20)?)
+        .map_err(|_| Error::usage("is not UTF-8 text").source_name(path.display()))
+}
+
+/// The recipes, with the user's folder over the bundled ones.
+pub fn recipes(folder: Option<&Path>) -> Result<Vec<Recipe>> {
+    match folder {
+        Some(dir) => recipe::load_folder(dir),
+        None => recipe::bundled(),
+    }
+}
+
+/// Puts arguments over the recipe file, and the recipe file over the defaults.
+pub fn wish(a: &Source) -> Result<Wish> {
+    let is_job = a.source.extension().is_some_and(|e| e == "toml");
+    let mut wish = if is_job { from_job(a)? } else { from_image(a)? };
+    if !a.console.is_empty() {
+        wish.profile.console = a.console.iter().map(|c| c.parse()).collect::<Result<_>>()?;
+    }
+    wish.profile.unattended |= a.unattended;
+    wish.profile.check()?;
+    if a.full_tree {
+        wish.target.extent = Extent::FullTree;
+    }
+    if a.boot_only {
+        wish.target.extent = Extent::BootOnly;
+    }
+    if let Some(u) = &a.base_url {
+        wish.target.base_url = Some(base_url(u)?);
+    }
+    if let Some(f) = &a.answers {
+        wish.target.own_answers = Some(own(f)?);
+    }
+    if let (Some(k), Some(i)) = (&a.netboot_kernel, &a.netboot_initrd) {
+        wish.target.netboot = Some(pair(k, i)?);
+    }
+    wish.target.entry = a.entry.clone().or(wish.target.entry);
+    wish.recipe = a.recipe.clone().or(wish.recipe);
+    wish.target.source_date_epoch = source_date_epoch()?;
+    Ok(wish)
+}
+
+fn from_image(a: &Source) -> Result<Wish> {
+    let profile = profile(a.profile.as_deref())?;
+    Ok(Wish {
+        image: a.source.clone(),
+        sha256: None,
+        target: Target {
+            own_answers: own_of(&profile, a.profile.as_deref())?,
+            ..Target::default()
+        },
+        profile,
+        recipe: None,
+        recipes: recipes(a.recipes.as_deref())?,
+        outputs: Vec::new(),
+    })
+}
+
+fn from_job(a: &Source) -> Result<Wish> {
+    let job = Job::from_toml(&read_text(&a.source)?, &a.source)?;
+    let (profile, beside) = match (&a.profile, &job.profile) {
+        (Some(p), _) | (None, Some(JobProfile::File(p))) => (profile(Some(p))?, p.clone()),
+        // The job has made an inline profile's own paths relative to itself already.
+        (None, Some(JobProfile::Inline(p))) => ((**p).clone(), PathBuf::new()),
+        (None, None) => (Profile::metal()?, PathBuf::new()),
+    };
+    let netboot = job.netboot.as_ref().map(|n| pair(&n.kernel, &n.initrd)).transpose()?;
+    Ok(Wish {
+        image: job.source.path.clone(),
+        sha256: job.source.sha256,
+        target: Target {
+            base_url: job.base_url.as_deref().map(base_url).transpose()?,
+            netboot,
+            own_answers: own_of(&profile, Some(&beside))?,
+            ..Target::default()
+        },
+        profile,
+        recipe: job.recipe,
+        recipes: recipes(a.recipes.as_deref())?,
+        outputs: job.output.iter().map(|o| (o.dir.clone(), extent(o))).collect(),
+    })
+}
+
+fn extent(o: &Output) -> Extent {
+    match (o.full_tree, o.boot_only) {
+        (true, _) => Extent::FullTree,
+        (false, true) => Extent::BootOnly,
+        (false, false) => Extent::AsNeeded,
+    }
+}
+
+fn profile(path: Option<&Path>) -> Result<Profile> {
+    match path {
+        None => Profile::metal(),
+        Some(p) if p == Path::new("metal") && !p.exists() => Profile::metal(),
+        Some(p) => Profile::from_toml(&read_text(p)?, &p.display().to_string()),
+    }
+}
+
+/// The profile's own answer files are relative to the profile. The medium is not known yet, so the
+/// one that is there is taken; two would be ambiguous.
+fn own_of(profile: &Profile, beside: Option<&Path>) -> Result<Option<(String, Vec<u8>)>> {
+    let dir = beside.and_then(Path::parent).unwrap_or(Path::new(""));
+    match (&profile.answers.kickstart, &profile.answers.preseed) {
+        (None, None) => Ok(None),
+        (Some(f), None) | (None, Some(f)) => own(&dir.join(f)).map(Some),
+        (Some(_), Some(_)) => {
+            Err(Error::new(ErrorKind::Ambiguous, "the profile names a kickstart and a preseed")
+                .hint("name one of them with --answers"))
+        }
+    }
+}
+
+fn own(path: &Path) -> Result<(String, Vec<u8>)> {
+    Ok((name_of(path), read_file(path, 1 << 20)?))
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+pub fn pair(kernel: &Path, initrd: &Path) -> Result<NetbootPair> {
+    let one = |p: &Path| Ok::<_, Error>((name_of(p), Content::open(p)?));
+    Ok(NetbootPair { kernel: one(kernel)?, initrd: one(initrd)? })
+}
+
+fn base_url(u: &str) -> Result<String> {
+    let ok = (u.starts_with("http://") || u.starts_with("https://"))
+        && u.bytes().all(|b| b.is_ascii_graphic() && !b"\"'\\`${}<>?#".contains(&b));
+    if !ok {
+        return Err(Error::usage(format!("--base-url \"{u}\" is no plain http(s) URL")));
+    }
+    Ok(format!("{}/", u.trim_end_matches('/')))
+}
+
+/// <https://reproducible-builds.org/specs/source-date-epoch/>
+fn source_date_epoch() -> Result<Option<i64>> {
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Err(_) => Ok(None),
+        Ok(s) => s.parse().map(Some).map_err(|_| {
+            Error::usage(format!("SOURCE_DATE_EPOCH \"{s}\" is no number of seconds"))
+        }),
+    }
+}

@@ -1,0 +1,211 @@
+//! Anaconda: EL7 to EL10, Fedora.
+//!
+//! The `inst.` words are EL7's already, so one spelling serves all. Stage 2 and packages come from
+//! the hosted tree by `inst.repo`; the answers ride in the initrd, so that they can't be missing and
+//! no secret in them lies on the web server.
+
+use super::console::{self, Target};
+use super::draft::{ArgOp, Aspect, BASE, Cover, Draft, Facts, Hosted, Layer, Made};
+use crate::content::path::TreePath;
+use crate::error::Result;
+use crate::format::answers::grub_defaults;
+use crate::format::dracut;
+use crate::format::kickstart::{Dialect, Kickstart, RootPassword};
+use crate::model::console::Console;
+use crate::model::network::Network;
+use crate::model::profile::{Answers, Install, Profile};
+
+const OWN: &str = "your own ks.cfg is used as it is";
+
+pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
+    let Profile { console, text, unattended, extra_args, network, install, answers } = profile;
+    let Network { bond, address: _ } = network;
+    let Answers { kickstart: _, preseed: _ } = answers;
+
+    source(facts, install, draft);
+    console::say(console, Target::Answers, draft);
+    if *text {
+        draft.arg(ArgOp::Set("inst.text".into()), "the text installer works on a serial line");
+    }
+    let why = match bond {
+        Some(b) => format!("{} from the first packet on", b.name),
+        None => "network for stage 2".to_owned(),
+    };
+    // Vendors set none; the user's own medium may.
+    draft.arg(ArgOp::Remove("ip".into()), "the profile's network takes its place");
+    draft.arg(ArgOp::Remove("bond".into()), "the profile's network takes its place");
+    for word in dracut::words(network, install.hostname.as_deref()) {
+        if word.ends_with("=0") {
+            draft.arg(ArgOp::Set(word), "the profile names its ports eth0, eth1");
+        } else {
+            draft.arg(ArgOp::Append(word), &*why);
+        }
+    }
+    answer_file(facts, profile, draft)?;
+    if *unattended && facts.own_answers.is_none() {
+        draft.note("The smallest built-in disk of 8 GiB or more is wiped without a question.");
+    }
+    console::extra(extra_args, draft);
+    draft.ram_mib = facts.ram_mib;
+    cover(facts, console, network, draft);
+    Ok(())
+}
+
+/// Where stage 2 and the packages come from.
+fn source(facts: &Facts, install: &Install, draft: &mut Draft) {
+    draft.hosted = facts.hosted.clone();
+    for word in ["inst.stage2", "inst.repo", "root"] {
+        draft.arg(ArgOp::Remove(word.into()), "it looks for a disc that is not there");
+    }
+    draft.arg(ArgOp::Remove("rd.live.check".into()), "there is no disc to check");
+    let tree = format!("{BASE}repo/");
+    let packages = ["repodata", "BaseOS/repodata", "Minimal/repodata"]
+        .iter()
+        .any(|d| facts.has(&format!("{d}/repomd.xml")));
+    if packages {
+        draft.arg(
+            ArgOp::Set(format!("inst.repo={tree}")),
+            "stage 2 and packages come from the hosted tree",
+        );
+    } else {
+        draft.arg(ArgOp::Set(format!("inst.stage2={tree}")), "stage 2 comes from the hosted tree");
+    }
+    match &install.mirror {
+        Some(m) => draft.arg(
+            ArgOp::Set(format!("inst.repo={m}")),
+            if packages {
+                "packages come from the profile's mirror"
+            } else {
+                "this medium carries no packages"
+            },
+        ),
+        None if !packages => draft.warn(
+            "This medium carries no packages and the profile names no install.mirror: the installer \
+             takes its vendor's own mirror, or asks.",
+        ),
+        None => {}
+    }
+    if packages && install.mirror.is_some() {
+        draft.arg(ArgOp::Set(format!("inst.stage2={tree}")), "stage 2 comes from the hosted tree");
+    }
+    if facts.hosted == Hosted::WholeTree && !facts.has(".treeinfo") {
+        draft.warn(
+            "There is no .treeinfo on this medium: the installer may not find its repositories.",
+        );
+    }
+}
+
+fn answer_file(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
+    let (text, reason) = match &facts.own_answers {
+        Some((name, bytes)) => {
+            draft.note(format!(
+                "{name} is used as it is: consoles, bond and disks of the installed system are its affair."
+            ));
+            (bytes.clone(), format!("your own {name}"))
+        }
+        None => {
+            (kickstart(facts, profile, draft)?.into_bytes(), "answers, from the profile".into())
+        }
+    };
+    draft.in_initrd.push(Made { path: TreePath::new("ks.cfg")?, bytes: text, mode: 0o600, reason });
+    draft.arg(ArgOp::Set("inst.ks=file:/ks.cfg".into()), "the answers lie in the initrd");
+    Ok(())
+}
+
+fn kickstart(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<String> {
+    let Profile { console, text, unattended, extra_args: _, network, install, answers: _ } =
+        profile;
+    let Install {
+        hostname,
+        root_password_hash,
+        ssh_keys,
+        timezone,
+        locale,
+        keyboard,
+        packages,
+        mirror: _,
+    } = install;
+    let root = match root_password_hash {
+        Some(h) => RootPassword::Hash(h.clone()),
+        None if *unattended || !ssh_keys.is_empty() => RootPassword::Locked,
+        None => RootPassword::Ask,
+    };
+    if root == RootPassword::Locked && ssh_keys.is_empty() {
+        draft.warn(
+            "Nobody will be able to log in: the profile has neither root_password_hash nor ssh_keys.",
+        );
+    }
+    let major = facts.major();
+    if major.is_none() {
+        draft.notes.push(super::draft::Note {
+            warning: false,
+            text: "The medium says no version; the answers are written for version 9.".into(),
+            assumed: true,
+        });
+    }
+    let major = major.unwrap_or(9);
+    let mut append: Vec<String> = console.iter().map(|c| format!("console={c}")).collect();
+    if network.bond.as_ref().is_some_and(|b| b.wants_kernel_names()) {
+        append.push("net.ifnames=0".into());
+    }
+    Kickstart {
+        dialect: if facts.distro == "fedora" { Dialect::Fedora(major) } else { Dialect::El(major) },
+        text: *text,
+        unattended: *unattended,
+        locale,
+        keyboard,
+        timezone,
+        network,
+        hostname: hostname.as_deref(),
+        root,
+        ssh_keys,
+        packages,
+        append,
+        grub: grub_defaults(console),
+    }
+    .to_text()
+}
+
+fn cover(facts: &Facts, consoles: &[Console], network: &Network, draft: &mut Draft) {
+    let own = facts.own_answers.is_some();
+    let theirs = |instead: &str| Cover::Impossible { why: OWN.into(), instead: instead.into() };
+    console::cover_start(consoles, draft);
+    if !consoles.is_empty() {
+        let set = |how: String| Cover::Set { how };
+        draft.cover(
+            Layer::Installer,
+            Aspect::Console,
+            set("Anaconda follows the last console=".into()),
+        );
+        let grub = match grub_defaults(consoles) {
+            _ if own => theirs("GRUB_TERMINAL and GRUB_SERIAL_COMMAND in its %post"),
+            Some(g) => set(format!("GRUB_TERMINAL=\"{}\" in %post", g.terminal)),
+            None => Cover::NotNeeded { why: "no serial port that GRUB drives".into() },
+        };
+        draft.cover(Layer::InstalledBootLoader, Aspect::Console, grub);
+        draft.cover(
+            Layer::InstalledSystem,
+            Aspect::Console,
+            if own {
+                theirs("bootloader --append in it")
+            } else {
+                set(format!("bootloader --append=\"{}\"", console::words(consoles)))
+            },
+        );
+    }
+    let Some(b) = &network.bond else {
+        for layer in Layer::ALL {
+            draft.cover(layer, Aspect::Bond, super::no_bond());
+        }
+        return;
+    };
+    super::cover_bond_start(draft);
+    draft.cover(Layer::Installer, Aspect::Bond, Cover::Set { how: dracut::bond_word(b) });
+    draft.cover(Layer::InstalledBootLoader, Aspect::Bond, super::disk_boot());
+    let system = if own {
+        theirs("network --bondslaves in it")
+    } else {
+        Cover::Set { how: format!("network --device={} in ks.cfg", b.name) }
+    };
+    draft.cover(Layer::InstalledSystem, Aspect::Bond, system);
+}

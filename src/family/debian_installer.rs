@@ -1,0 +1,209 @@
+//! The Debian installer: Debian, Devuan. Netboot kernel and initrd are not on the media: the recipe
+//! asks for them.
+
+use super::console::{self, Target};
+use super::draft::{ArgOp, Aspect, Cover, Draft, Facts, Hosted, Layer, Made};
+use crate::content::path::TreePath;
+use crate::error::{Error, Result};
+use crate::format::answers::grub_defaults;
+use crate::format::kickstart::RootPassword;
+use crate::format::preseed::{Mirror, Preseed, STARTUP, STARTUP_PATH, bond_script};
+use crate::model::console::Console;
+use crate::model::network::Network;
+use crate::model::profile::{Answers, Install, Profile};
+
+const OWN: &str = "your own preseed.cfg is used as it is";
+
+pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
+    let Profile { console, text: _, unattended, extra_args, network, install: _, answers } =
+        profile;
+    let Network { bond, address: _ } = network;
+    let Answers { kickstart: _, preseed: _ } = answers;
+
+    console::say(console, Target::BehindDashes, draft);
+    if console.len() > 1 {
+        draft.note("With a preseed file the installer shows itself on the last console only.");
+    }
+    if bond.as_ref().is_some_and(|b| b.wants_kernel_names()) {
+        draft.arg(
+            ArgOp::AppendForTarget("net.ifnames=0".into()),
+            "the profile names its ports eth0, eth1",
+        );
+    }
+    if *unattended {
+        draft.arg(ArgOp::Set("priority=critical".into()), "only what can't be answered is asked");
+    }
+    made(
+        draft,
+        STARTUP_PATH,
+        STARTUP.into(),
+        0o644,
+        "keeps the installer from taking the lease's boot.ipxe for its preseed file",
+    )?;
+    if let Some(b) = bond {
+        let reason = "builds the bond, for which the installer has no question";
+        made(draft, "isowright/bond.sh", bond_script(b)?, 0o755, reason)?;
+    }
+    match &facts.own_answers {
+        Some((name, bytes)) => {
+            let reason = format!("your own {name}");
+            let path = TreePath::new("preseed.cfg")?;
+            draft.in_initrd.push(Made { path, bytes: bytes.clone(), mode: 0o600, reason });
+            draft.note(format!("{name} is used as it is: mirror, bond and disks are its affair."));
+            if let Some(b) = bond {
+                draft.note(format!(
+                    "For the bond it may say: d-i preseed/early_command string sh /isowright/bond.sh, \
+                     and d-i netcfg/choose_interface select {}.",
+                    b.name
+                ));
+            }
+        }
+        None => answers_of_ours(facts, profile, draft)?,
+    }
+    if draft.hosted == Hosted::Nothing {
+        draft.note("Packages come from the mirror: nothing of the medium is hosted.");
+    }
+    console::extra(extra_args, draft);
+    draft.ram_mib = facts.ram_mib;
+    cover(facts, console, network, draft);
+    Ok(())
+}
+
+fn made(draft: &mut Draft, path: &str, text: String, mode: u32, reason: &str) -> Result<()> {
+    let path = TreePath::new(path)?;
+    draft.in_initrd.push(Made { path, bytes: text.into_bytes(), mode, reason: reason.to_owned() });
+    Ok(())
+}
+
+fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
+    let Profile { console, text: _, unattended, extra_args: _, network, install, answers: _ } =
+        profile;
+    let Install {
+        hostname,
+        root_password_hash,
+        ssh_keys,
+        timezone,
+        locale,
+        keyboard,
+        packages,
+        mirror,
+    } = install;
+    let root = match root_password_hash {
+        Some(h) => RootPassword::Hash(h.clone()),
+        None if *unattended || !ssh_keys.is_empty() => RootPassword::Locked,
+        None => RootPassword::Ask,
+    };
+    if root == RootPassword::Locked && ssh_keys.is_empty() {
+        draft.warn(
+            "Nobody will be able to log in: the profile has neither root_password_hash nor ssh_keys.",
+        );
+    }
+    let mut wanted = vec!["openssh-server".to_owned()];
+    if network.bond.is_some() {
+        wanted.push("ifenslave".to_owned());
+    }
+    wanted.extend(packages.iter().cloned());
+    let preseed = Preseed {
+        unattended: *unattended,
+        locale,
+        keyboard,
+        timezone,
+        network,
+        hostname: hostname.as_deref(),
+        default_hostname: if facts.distro == "devuan" { "devuan" } else { "debian" },
+        mirror: packages_from(facts, mirror.as_deref(), draft)?,
+        suite: facts.codename.as_deref().filter(|c| c.bytes().all(|b| b.is_ascii_alphanumeric())),
+        root,
+        ssh_keys,
+        packages: wanted,
+        grub: grub_defaults(console),
+        login: profile.serial(),
+    };
+    made(draft, "preseed.cfg", preseed.to_text()?, 0o600, "answers, from the profile")?;
+    if let Some(script) = preseed.disk_script()? {
+        made(draft, "isowright/disk.sh", script, 0o755, "chooses the disk")?;
+        draft.note("The smallest built-in disk of 8 GiB or more is wiped without a question.");
+    }
+    let reason = "console, bond and keys of the installed system";
+    made(draft, "isowright/late.sh", preseed.late_script()?, 0o755, reason)
+}
+
+/// The mirror of the profile; else the hosted tree, where it has the installer's own packages and
+/// its URL is known; else the vendor's.
+fn packages_from(facts: &Facts, wished: Option<&str>, draft: &mut Draft) -> Result<Mirror> {
+    if let Some(url) = wished {
+        return Mirror::from_url(url, false)
+            .ok_or_else(|| Error::usage(format!("mirror \"{url}\" is no http(s) URL")));
+    }
+    let in_tree = facts.codename.as_ref().is_some_and(|c| {
+        let folder = format!("dists/{c}/main/debian-installer/");
+        facts.paths.iter().any(|p| p.as_bytes().starts_with(folder.as_bytes()))
+    });
+    if let Some(base) = facts.base_url.as_deref().filter(|_| in_tree)
+        && let Some(m) = Mirror::from_url(&format!("{base}repo"), true)
+    {
+        draft.hosted = facts.hosted.clone();
+        draft.warn(
+            "Packages come from the hosted tree, whose index is not signed: keep it on a network that \
+             you trust.",
+        );
+        return Ok(m);
+    }
+    if in_tree {
+        draft.note("The medium can be its own mirror: fix the tree's URL (--base-url) for that.");
+    }
+    let (host, directory) = match facts.distro.as_str() {
+        "devuan" => ("deb.devuan.org", "/merged"),
+        _ => ("deb.debian.org", "/debian"),
+    };
+    draft.note(format!(
+        "Packages come from {host}: the machine must reach it, or set install.mirror."
+    ));
+    Ok(Mirror {
+        protocol: "http".into(),
+        host: host.into(),
+        directory: directory.into(),
+        unsigned: false,
+    })
+}
+
+fn cover(facts: &Facts, consoles: &[Console], network: &Network, draft: &mut Draft) {
+    let own = facts.own_answers.is_some();
+    let theirs = |instead: &str| Cover::Impossible { why: OWN.into(), instead: instead.into() };
+    let set = |how: String| Cover::Set { how };
+    console::cover_start(consoles, draft);
+    if !consoles.is_empty() {
+        let how = "the installer follows the last console=".to_owned();
+        draft.cover(Layer::Installer, Aspect::Console, set(how));
+        let grub = match grub_defaults(consoles) {
+            _ if own => theirs("GRUB_TERMINAL in its late_command"),
+            Some(g) => set(format!("GRUB_TERMINAL=\"{}\" in late_command", g.terminal)),
+            None => Cover::NotNeeded { why: "no serial port that GRUB drives".into() },
+        };
+        draft.cover(Layer::InstalledBootLoader, Aspect::Console, grub);
+        // The installer copies it, whoever wrote the answers.
+        let how = format!("{} behind ---", console::words(consoles));
+        draft.cover(Layer::InstalledSystem, Aspect::Console, set(how));
+    }
+    let Some(b) = &network.bond else {
+        for layer in Layer::ALL {
+            draft.cover(layer, Aspect::Bond, super::no_bond());
+        }
+        return;
+    };
+    super::cover_bond_start(draft);
+    let (installer, system) = if own {
+        (
+            theirs("sh /isowright/bond.sh in its early_command"),
+            theirs("/etc/network/interfaces in its late_command"),
+        )
+    } else {
+        (
+            set(format!("isowright/bond.sh builds {} in early_command", b.name)),
+            set(format!("{} in /etc/network/interfaces, by late_command", b.name)),
+        )
+    };
+    draft.cover(Layer::Installer, Aspect::Bond, installer);
+    draft.cover(Layer::InstalledBootLoader, Aspect::Bond, super::disk_boot());
+    draft.cover(Layer::InstalledSystem, Aspect::Bond, system);
+}

@@ -1,0 +1,73 @@
+//! What answer files share: strict templates, and GRUB's serial settings for the installed system.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::console::{Console, Serial};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior, Value};
+use serde::Serialize;
+
+/// Renders one of our templates; a value that it wants and does not get is an error. Values come from
+/// a checked profile: no line breaks in them, so that none can end a heredoc or begin a command.
+pub(crate) fn render(name: &str, template: &str, values: impl Serialize) -> Result<String> {
+    let mut env = Environment::new();
+    env.set_undefined_behavior(UndefinedBehavior::Strict);
+    let wrong = |e| Error::new(ErrorKind::Unsupported, format!("template {name}")).because(e);
+    let lines = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    env.set_syntax(lines.map_err(wrong)?);
+    let values = Value::from(Serde(values));
+    let text = env.render_named_str(name, template, values).map_err(wrong)?;
+    Ok(text.trim_end().to_owned() + "\n")
+}
+
+/// GRUB's words for the consoles, as `/etc/default/grub` wants them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GrubDefaults {
+    /// `GRUB_TERMINAL`.
+    pub terminal: String,
+    /// `GRUB_SERIAL_COMMAND`.
+    pub command: String,
+}
+
+/// `None` where no console is a serial port that GRUB can drive (`ttyS0`..`ttyS3`).
+pub fn grub_defaults(consoles: &[Console]) -> Option<GrubDefaults> {
+    let port = consoles.iter().rev().find_map(Console::serial).filter(|s| s.io_port().is_some())?;
+    let screen = consoles.iter().any(|c| c.serial().is_none());
+    Some(GrubDefaults {
+        terminal: if screen { "console serial" } else { "serial" }.to_owned(),
+        command: serial_command(port),
+    })
+}
+
+fn serial_command(s: &Serial) -> String {
+    let parity = match s.parity {
+        'e' => "even",
+        'o' => "odd",
+        _ => "no",
+    };
+    format!(
+        "serial --unit={} --speed={} --word={} --parity={parity} --stop=1",
+        s.unit, s.baud, s.bits
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grub_gets_the_last_serial_port_and_the_screen_where_wished() {
+        let c = |s: &str| s.parse::<Console>().expect(s);
+        let g = grub_defaults(&[c("tty0"), c("ttyS1,115200n8")]).expect("serial");
+        assert_eq!(g.terminal, "console serial");
+        assert_eq!(g.command, "serial --unit=1 --speed=115200 --word=8 --parity=no --stop=1");
+        assert_eq!(grub_defaults(&[c("ttyS0,9600e7")]).expect("serial").terminal, "serial");
+        assert_eq!(grub_defaults(&[c("tty0")]), None);
+        assert_eq!(grub_defaults(&[c("hvc0,9600")]), None, "GRUB has no driver for it");
+    }
+
+    #[test]
+    fn a_value_that_is_missing_is_an_error() {
+        assert!(render("t", "{{ nothing }}", ()).is_err());
+    }
+}

@@ -1,0 +1,213 @@
+//! What lies in a vendor's initrd, by name and type only, so that files of ours land where the
+//! vendor's own links lead: an appended folder `lib` over a link `lib -> usr/lib` replaces the link,
+//! and init dies.
+//!
+//! Source: Documentation/driver-api/early-userspace/buffer-format.rst: any sequence of zeros, cpio
+//! archives and compressed cpio archives. Read here: plain and gzip. Not yet: xz, zstd, lz4, bzip2.
+
+use crate::content::Content;
+use crate::content::path::TreePath;
+use crate::content::tree::{Node, NodeKind, Tree};
+use crate::error::{Error, ErrorKind, Result};
+use std::io::{self, BufRead, BufReader, Read};
+
+/// Entries looked at; a Debian installer's initrd has some 3,000.
+const MAX_ENTRIES: usize = 500_000;
+/// Unpacked bytes looked at: a bomb of zeros is no initrd.
+const MAX_UNPACKED: u64 = 8 << 30;
+
+/// The nodes of an initrd, files without their content.
+///
+/// # Errors
+/// `Corrupt`, or `Unsupported` for a compression that is not read yet.
+pub fn nodes(initrd: &Content) -> Result<Tree> {
+    let mut r = BufReader::with_capacity(1 << 16, initrd.reader());
+    let mut tree = Tree::new();
+    let mut left = MAX_UNPACKED;
+    loop {
+        skip_zeros(&mut r)?;
+        let head = r.fill_buf().map_err(bad)?;
+        match head {
+            [] => return Ok(tree),
+            [b'0', b'7', b'0', b'7', ..] => archive(&mut r, &mut tree, &mut left)?,
+            [0x1f, 0x8b, ..] => {
+                let mut z = BufReader::new(flate2::bufread::GzDecoder::new(&mut r));
+                skip_zeros(&mut z)?;
+                while !z.fill_buf().map_err(bad)?.is_empty() {
+                    archive(&mut z, &mut tree, &mut left)?;
+                    skip_zeros(&mut z)?;
+                }
+            }
+            _ => {
+                return Err(Error::unsupported(format!(
+                    "an initrd member that starts with {:02x?} can't be looked into yet",
+                    &head[..head.len().min(4)]
+                ))
+                .hint(
+                    "plain and gzip are read; name the files at the initrd's top level instead",
+                ));
+            }
+        }
+    }
+}
+
+fn bad(e: io::Error) -> Error {
+    Error::new(ErrorKind::Corrupt, "the initrd can't be unpacked").because(e)
+}
+
+fn skip_zeros(r: &mut impl BufRead) -> Result<()> {
+    loop {
+        let buf = r.fill_buf().map_err(bad)?;
+        let n = buf.iter().take_while(|&&b| b == 0).count();
+        let all = n == buf.len() && n > 0;
+        r.consume(n);
+        if !all {
+            return Ok(());
+        }
+    }
+}
+
+/// One cpio archive up to its trailer. Padding is counted from the archive's start.
+fn archive(r: &mut impl Read, tree: &mut Tree, left: &mut u64) -> Result<()> {
+    loop {
+        let mut head = [0u8; 110];
+        r.read_exact(&mut head).map_err(bad)?;
+        if !matches!(&head[..6], b"070701" | b"070702") {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                "the initrd holds something that is no newc cpio",
+            ));
+        }
+        let field = |i: usize| -> Result<u32> {
+            let s = std::str::from_utf8(&head[6 + 8 * i..14 + 8 * i]).unwrap_or("");
+            u32::from_str_radix(s, 16)
+                .map_err(|_| Error::new(ErrorKind::Corrupt, "a cpio header field is no hex number"))
+        };
+        let (mode, size, namesize) = (field(1)?, u64::from(field(6)?), field(11)? as usize);
+        if namesize == 0 || namesize > 4097 {
+            return Err(Error::new(ErrorKind::Corrupt, "a cpio name is too long"));
+        }
+        let mut name = vec![0; namesize + (110 + namesize).next_multiple_of(4) - 110 - namesize];
+        r.read_exact(&mut name).map_err(bad)?;
+        name.truncate(namesize - 1);
+        let padded = size.next_multiple_of(4);
+        *left = left
+            .checked_sub(padded + 110)
+            .ok_or_else(|| Error::unsupported("the initrd unpacks to over 8 GiB"))?;
+        if name == b"TRAILER!!!" {
+            return Ok(());
+        }
+        let kind = match mode & 0o170_000 {
+            0o040_000 => NodeKind::Dir,
+            0o120_000 if size <= 4096 => {
+                let mut target = vec![0; padded as usize];
+                r.read_exact(&mut target).map_err(bad)?;
+                target.truncate(size as usize);
+                NodeKind::Symlink(target)
+            }
+            _ => NodeKind::File(Content::empty()),
+        };
+        if !matches!(kind, NodeKind::Symlink(_)) {
+            io::copy(&mut r.by_ref().take(padded), &mut io::sink()).map_err(bad)?;
+        }
+        let name = name.strip_prefix(b"./").unwrap_or(&name);
+        if let Ok(path) = TreePath::new(name)
+            && !path.is_root()
+            && name != b"."
+        {
+            tree.insert(path, Node { kind, mode: mode & 0o7777, mtime: None });
+        }
+        if tree.len() > MAX_ENTRIES {
+            return Err(Error::unsupported("the initrd has over 500,000 entries"));
+        }
+    }
+}
+
+/// Where `path` must be written so that it lands where the vendor's links lead, and nothing of the
+/// vendor's changes its type.
+///
+/// # Errors
+/// `Conflict` where a folder of ours would replace a file, or a file of ours a folder.
+pub fn landing(vendor: &Tree, path: &TreePath) -> Result<TreePath> {
+    let parent = path.parent().unwrap_or_default();
+    let dir = vendor.resolve(&parent)?;
+    let clash = |p: &TreePath| {
+        Error::new(ErrorKind::Conflict, "the initrd has something of another type there").path(p)
+    };
+    for above in std::iter::successors(Some(dir.clone()), TreePath::parent) {
+        if vendor.get(&above).is_some_and(|n| !n.is_dir()) {
+            return Err(clash(&above));
+        }
+    }
+    let to = dir.join(path.name())?;
+    match vendor.get(&to).map(|n| &n.kind) {
+        None | Some(NodeKind::File(_)) => Ok(to),
+        Some(_) => Err(clash(&to)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::cpio;
+    use std::io::Write;
+
+    fn p(s: &str) -> TreePath {
+        s.parse().expect("path")
+    }
+
+    fn gz(b: &[u8]) -> Vec<u8> {
+        let mut e = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        e.write_all(b).expect("gz");
+        e.finish().expect("gz")
+    }
+
+    #[test]
+    fn plain_then_padding_then_gzip_is_read_to_the_end() {
+        let one = |n: &str| {
+            cpio::archive(&[cpio::Entry { path: p(n), mode: 0o644, bytes: vec![1, 2, 3] }])
+        };
+        let mut all = one("kernel/x86/microcode/GenuineIntel.bin");
+        all.resize(all.len().next_multiple_of(512), 0);
+        all.extend(gz(&one("etc/a")));
+        all.extend([0; 3]);
+        let t = nodes(&all.into()).expect("nodes");
+        assert!(t.get(&p("kernel/x86/microcode/GenuineIntel.bin")).is_some());
+        assert!(t.get(&p("etc/a")).is_some());
+        assert!(nodes(&vec![0xfd, b'7', b'z'].into()).is_err());
+    }
+
+    #[test]
+    fn files_land_behind_the_vendors_links() {
+        let t: Tree = [
+            (p("usr"), Node::dir()),
+            (p("usr/lib"), Node::dir()),
+            (
+                p("lib"),
+                Node { kind: NodeKind::Symlink(b"usr/lib".to_vec()), mode: 0o777, mtime: None },
+            ),
+            (p("init"), Node::file("")),
+        ]
+        .into_iter()
+        .collect();
+        assert_eq!(landing(&t, &p("lib/x.d/S31")).expect("landing"), p("usr/lib/x.d/S31"));
+        assert_eq!(landing(&t, &p("preseed.cfg")).expect("landing"), p("preseed.cfg"));
+        assert!(landing(&t, &p("init/x")).is_err());
+        assert!(landing(&t, &p("usr")).is_err());
+    }
+
+    #[test]
+    fn debians_own_initrd_is_read() {
+        let path =
+            "/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64/initrd.gz";
+        let Ok(c) = Content::open(std::path::Path::new(path)) else { return };
+        let t = nodes(&c).expect("nodes");
+        assert!(
+            t.get(&p("sbin/reopen-console")).is_some()
+                || t.get(&p("usr/sbin/reopen-console")).is_some()
+        );
+        for cut in [10, 1000, 1 << 20] {
+            assert!(nodes(&c.slice(0..cut).expect("cut")).is_err());
+        }
+    }
+}

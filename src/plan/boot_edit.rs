@@ -1,0 +1,215 @@
+//! From the medium's boot entries to the one that the tree starts, with the family's words in it.
+
+use super::{Chosen, Inputs, NetbootPair, Target};
+use crate::content::Content;
+use crate::content::path::TreePath;
+use crate::error::{Error, ErrorKind, Result};
+use crate::family::draft::{ArgOp, Draft, Note};
+use crate::format::treeinfo::TreeInfo;
+use crate::media::Media;
+use crate::media::bootdocs::BootDocs;
+use crate::media::identity::Identity;
+use crate::model::boot::{FoundEntry, Payload};
+use crate::model::cmdline::Cmdline;
+use crate::plan::Origin;
+use crate::recipe::Recipe;
+
+/// What the tree starts from, before any edit.
+#[derive(Debug)]
+pub struct Start {
+    /// The menu entry, where one was found.
+    pub entry: Option<FoundEntry>,
+    /// Kernel.
+    pub kernel: Piece,
+    /// Initrds in order.
+    pub initrds: Vec<Piece>,
+    /// The entry's kernel arguments.
+    pub cmdline: Cmdline,
+    /// What had to be assumed.
+    pub notes: Vec<Note>,
+}
+
+/// A kernel or an initrd.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    /// Bytes.
+    pub content: Content,
+    /// Where they came from.
+    pub origin: Origin,
+    /// How we know that it is the one.
+    pub reason: String,
+}
+
+/// Chooses kernel, initrds and arguments: the operator's entry if he named one, else the medium's
+/// default, else its first Linux entry; where no menu helps, the paths that the medium's own
+/// `.treeinfo` names, and last the recipe's, marked as assumed.
+///
+/// # Errors
+/// `NotFound` where nothing can be started, or the recipe wants a netboot pair and none is given.
+pub fn choose(inputs: &Inputs) -> Result<Start> {
+    let Inputs { media, docs, identity, recipe, target, .. } = inputs;
+    let entry = choose_entry(media, docs, target)?;
+    let cmdline = match entry.as_ref().map(|e| &e.entry.payload) {
+        Some(Payload::Linux { cmdline, .. }) => cmdline.clone(),
+        _ => Cmdline::default(),
+    };
+    if let Some(pair) = &target.netboot {
+        return Ok(from_pair(pair, entry, cmdline));
+    }
+    if let Some(n) = &recipe.netboot {
+        return Err(Error::new(ErrorKind::NotFound, n.why.clone()).hint(n.ask(identity)));
+    }
+    let mut notes = Vec::new();
+    let (kernel, initrds) = match treeinfo_pair(media, identity) {
+        Some((k, i)) => {
+            let by = ".treeinfo names it";
+            (piece(media, &k, by)?, vec![piece(media, &i, by)?])
+        }
+        None => match &entry {
+            Some(FoundEntry { locus, entry, .. }) => {
+                let Payload::Linux { kernel, initrds, .. } = &entry.payload else {
+                    return Err(nothing_to_start());
+                };
+                let by =
+                    format!("entry \"{}\" of {locus} names it", super::printable(&entry.title));
+                let initrds = initrds.iter().map(|i| piece(media, i, &by));
+                (piece(media, kernel, &by)?, initrds.collect::<Result<_>>()?)
+            }
+            None => assumed(media, recipe, &mut notes)?,
+        },
+    };
+    Ok(Start { entry, kernel, initrds, cmdline, notes })
+}
+
+fn from_pair(pair: &NetbootPair, entry: Option<FoundEntry>, cmdline: Cmdline) -> Start {
+    let piece = |(name, content): &(String, Content)| Piece {
+        content: content.clone(),
+        origin: Origin::Given { name: name.clone() },
+        reason: "the medium's own can't boot from the network".into(),
+    };
+    Start {
+        entry,
+        kernel: piece(&pair.kernel),
+        initrds: vec![piece(&pair.initrd)],
+        cmdline,
+        notes: Vec::new(),
+    }
+}
+
+/// Kernel and initrd for network boot, as `.treeinfo` names them in `[images-ARCH]`; `None` where it
+/// does not, or names what is not there (the menus are asked then).
+fn treeinfo_pair(media: &Media, identity: &Identity) -> Option<(TreePath, TreePath)> {
+    let arch = identity.arch.as_ref()?.value;
+    let (_, content) = media.tree.file_any_case(&".treeinfo".parse().ok()?)?;
+    let info = TreeInfo::parse(&content.read_all(1 << 20).ok()?).ok()?;
+    let (kernel, initrd) = info.boot_files(arch.kernel())?;
+    let there = |p: &str| media.tree.file_any_case(&p.parse().ok()?).map(|(p, _)| p.clone());
+    Some((there(kernel)?, there(initrd)?))
+}
+
+fn choose_entry(media: &Media, docs: &BootDocs, target: &Target) -> Result<Option<FoundEntry>> {
+    let entries = docs.entries();
+    if let Some(id) = &target.entry {
+        let named =
+            |e: &&FoundEntry| e.entry.id == *id || format!("{}#{}", e.locus, e.entry.id) == *id;
+        let hit = entries.iter().find(named).cloned();
+        return hit.map(Some).ok_or_else(|| {
+            let ids: Vec<&str> = entries.iter().map(|e| e.entry.id.as_str()).collect();
+            Error::new(ErrorKind::NotFound, format!("no boot entry \"{id}\""))
+                .hint(format!("`isowright inspect` lists them: {}", ids.join(", ")))
+        });
+    }
+    let startable: Vec<&FoundEntry> = entries
+        .iter()
+        .filter(|e| match &e.entry.payload {
+            // An entry without an initrd is a memory test or the like.
+            Payload::Linux { kernel, initrds, .. } => {
+                !initrds.is_empty()
+                    && media.tree.file_any_case(kernel).is_some()
+                    && initrds.iter().all(|i| media.tree.file_any_case(i).is_some())
+            }
+            _ => false,
+        })
+        .collect();
+    let best = startable.iter().find(|e| e.entry.default).or(startable.first());
+    Ok(best.map(|e| (*e).clone()))
+}
+
+fn piece(media: &Media, path: &TreePath, reason: &str) -> Result<Piece> {
+    let (found, content) = media.tree.file_any_case(path).ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, format!("{reason}, but the medium has no such file"))
+            .path(path)
+            .source_name(&media.name)
+    })?;
+    Ok(Piece {
+        content: content.clone(),
+        origin: medium_origin(found, content),
+        reason: reason.to_owned(),
+    })
+}
+
+/// The origin of a file of the medium.
+pub(crate) fn medium_origin(path: &TreePath, content: &Content) -> Origin {
+    let one = content.segments().count() == 1;
+    let offset = content.origin().map(|(_, off)| off).filter(|_| one);
+    Origin::Medium { path: format!("iso:/{path}"), offset }
+}
+
+fn assumed(media: &Media, recipe: &Recipe, notes: &mut Vec<Note>) -> Result<(Piece, Vec<Piece>)> {
+    let Some((k, i)) = recipe.boot_files(&media.tree) else {
+        return Err(nothing_to_start().source_name(&media.name));
+    };
+    notes.push(Note {
+        warning: false,
+        text: format!("no boot menu on the medium names a kernel that is there; the recipe's {k} and {i} are taken"),
+        assumed: true,
+    });
+    let by = "the recipe assumes it";
+    Ok((piece(media, &k, by)?, vec![piece(media, &i, by)?]))
+}
+
+fn nothing_to_start() -> Error {
+    Error::new(ErrorKind::NotFound, "no Linux kernel with an initrd that could be started")
+        .hint("`isowright inspect` shows the boot entries and what each one starts")
+}
+
+/// The family's edits on the entry's arguments. Edits that change nothing are not reported.
+///
+/// # Errors
+/// `Unsupported` where the command line gets longer than a PC's kernel takes.
+pub fn edit(start: &Start, draft: &Draft) -> Result<Chosen> {
+    let vendor = start.cmdline.clone();
+    let mut c = vendor.clone();
+    let mut edits = Vec::new();
+    for e in &draft.args {
+        let before = c.clone();
+        match &e.op {
+            ArgOp::Set(w) => c.set(w)?,
+            ArgOp::Append(w) => c.append(w)?,
+            ArgOp::AppendForTarget(w) => c.append_for_target(w)?,
+            ArgOp::Remove(k) => {
+                c.remove(k);
+            }
+        }
+        if c != before {
+            edits.push(e.clone());
+        }
+    }
+    let cmdline = c.as_str().trim().to_owned();
+    // arch/x86 COMMAND_LINE_SIZE is 2048 with the final NUL; BIOS loaders cut it without a word.
+    if cmdline.len() > 2047 - 200 {
+        return Err(Error::unsupported(format!(
+            "kernel command line of {} bytes; the kernel takes 2047, and the tree's URL comes on top",
+            cmdline.len()
+        ))
+        .hint("shorten extra_args"));
+    }
+    Ok(Chosen {
+        locus: start.entry.as_ref().map(|e| e.locus.clone()),
+        id: start.entry.as_ref().map_or_else(String::new, |e| e.entry.id.clone()),
+        title: start.entry.as_ref().map_or_else(String::new, |e| super::printable(&e.entry.title)),
+        vendor_cmdline: vendor.as_str().to_owned(),
+        cmdline,
+        edits,
+    })
+}

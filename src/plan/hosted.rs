@@ -1,0 +1,138 @@
+//! What of the medium is hosted below `repo/`, and links in it: object stores and CDNs have none, so
+//! each becomes what it points to, or is left out where it points to itself or outside.
+
+use super::{Chosen, Extent, Planned, Role, Target, add};
+use crate::content::path::TreePath;
+use crate::content::tree::{Node, NodeKind};
+use crate::error::Result;
+use crate::family::draft::{BASE, Draft, Hosted};
+use crate::media::Media;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Copies below one linked folder; a medium could link folders into each other for ever.
+const LINKED_FILES: usize = 100_000;
+
+/// Adds the hosted files. Returns the paths below the tree that arguments name and nobody hosts.
+///
+/// # Errors
+/// `NotFound` where the family names a file that is not there.
+pub fn plan(
+    files: &mut BTreeMap<TreePath, Planned>,
+    media: &Media,
+    draft: &mut Draft,
+    target: &Target,
+    chosen: &Chosen,
+) -> Result<Vec<String>> {
+    let hosted = match target.extent {
+        Extent::AsNeeded => std::mem::take(&mut draft.hosted),
+        Extent::FullTree => Hosted::WholeTree,
+        Extent::BootOnly => Hosted::Nothing,
+    };
+    match hosted {
+        Hosted::Nothing => {}
+        Hosted::Files(paths) => {
+            for p in paths {
+                let content = media.tree.file(&p)?.clone();
+                let mtime = media.tree.get(&p).and_then(|n| n.mtime);
+                put(files, &p, content, mtime, "the kernel arguments name it")?;
+            }
+        }
+        Hosted::WholeTree => whole(files, media, draft)?,
+    }
+    let repo = format!("{BASE}repo/");
+    let named = named_below_repo(&chosen.cmdline, &repo);
+    let missing: Vec<String> = named
+        .into_iter()
+        .filter(|n| {
+            let dir = n.is_empty() || n.ends_with('/');
+            let p: Result<TreePath> = format!("repo/{n}").parse();
+            !p.is_ok_and(|p| {
+                if dir { files.keys().any(|f| f.starts_with(&p)) } else { files.contains_key(&p) }
+            })
+        })
+        .map(|n| format!("repo/{n}"))
+        .collect();
+    for m in &missing {
+        draft.warn(format!(
+            "{m} is named by the kernel arguments and not in this tree: host it there yourself"
+        ));
+    }
+    Ok(missing)
+}
+
+fn named_below_repo(cmdline: &str, repo: &str) -> BTreeSet<String> {
+    cmdline
+        .split_whitespace()
+        .filter_map(|w| w.split_once(repo))
+        .map(|(_, rest)| rest.trim_matches('"').to_owned())
+        .collect()
+}
+
+fn put(
+    files: &mut BTreeMap<TreePath, Planned>,
+    path: &TreePath,
+    content: crate::content::Content,
+    mtime: Option<i64>,
+    reason: &str,
+) -> Result<()> {
+    let origin = super::boot_edit::medium_origin(path, &content);
+    let to = TreePath::new("repo")?.join_path(path);
+    let file = Planned {
+        content,
+        origin,
+        reasons: vec![reason.into()],
+        role: Role::Payload,
+        mode: 0o644,
+        mtime,
+    };
+    add(files, to, file)
+}
+
+fn whole(files: &mut BTreeMap<TreePath, Planned>, media: &Media, draft: &mut Draft) -> Result<()> {
+    let mut left_out = 0usize;
+    for (path, node) in media.tree.iter() {
+        match &node.kind {
+            NodeKind::File(c) => put(files, path, c.clone(), node.mtime, "the installer's source")?,
+            NodeKind::Dir | NodeKind::Special(_) => {}
+            NodeKind::Symlink(_) => follow(files, media, path, node, &mut left_out)?,
+        }
+    }
+    if left_out > 0 {
+        draft.note(format!(
+            "{left_out} symbolic links are left out: they point to themselves, to nothing, or out of the medium"
+        ));
+    }
+    Ok(())
+}
+
+fn follow(
+    files: &mut BTreeMap<TreePath, Planned>,
+    media: &Media,
+    path: &TreePath,
+    node: &Node,
+    left_out: &mut usize,
+) -> Result<()> {
+    let Ok(target) = media.tree.resolve(path) else {
+        *left_out += 1;
+        return Ok(());
+    };
+    match media.tree.get(&target).map(|n| &n.kind) {
+        Some(NodeKind::File(c)) => {
+            put(files, path, c.clone(), node.mtime, "a link on the medium; a copy here")
+        }
+        Some(NodeKind::Dir) if !path.starts_with(&target) => {
+            for (p, n) in media.tree.below(&target).take(LINKED_FILES) {
+                if let NodeKind::File(c) = &n.kind {
+                    let rest = &p.as_bytes()[target.as_bytes().len() + 1..];
+                    let to = path.join_path(&TreePath::new(rest)?);
+                    put(files, &to, c.clone(), n.mtime, "below a linked folder; a copy here")?;
+                }
+            }
+            Ok(())
+        }
+        _ => {
+            *left_out += 1;
+            Ok(())
+        }
+    }
+}

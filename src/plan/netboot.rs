@@ -1,0 +1,300 @@
+//! The netboot tree: kernel, one initrd with our files appended and named exactly (old iPXE builds
+//! know neither `initrd.magic` nor `shim`), `boot.ipxe` for both firmwares, and the GRUB files of
+//! the UEFI HTTP Boot route.
+
+use super::boot_edit::{Piece, Start};
+use super::{Chosen, Inputs, Origin, Planned, Role, add};
+use crate::content::Content;
+use crate::content::path::TreePath;
+use crate::error::{Error, Result};
+use crate::family::draft::{BASE, Draft};
+use crate::format::{cpio, grub, initrd, ipxe};
+use crate::model::cmdline::Cmdline;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// The kernel's name in the tree.
+pub const KERNEL: &str = "vmlinuz";
+/// The initrd's name in the tree.
+pub const INITRD: &str = "initrd.img";
+/// The one URL.
+pub const BOOT_IPXE: &str = "boot.ipxe";
+
+/// Adds everything but the hosted files.
+///
+/// # Errors
+/// `Conflict` where our files clash with the initrd's, `Corrupt` from the medium.
+pub fn plan(
+    files: &mut BTreeMap<TreePath, Planned>,
+    inputs: &Inputs,
+    start: &Start,
+    chosen: &Chosen,
+    draft: &Draft,
+    title: &str,
+) -> Result<()> {
+    let payload = |p: &Piece| Planned {
+        content: p.content.clone(),
+        origin: p.origin.clone(),
+        reasons: vec![p.reason.clone()],
+        role: Role::Payload,
+        mode: 0o644,
+        mtime: None,
+    };
+    add(files, KERNEL.parse()?, payload(&start.kernel))?;
+    add(files, INITRD.parse()?, extended(start, draft)?)?;
+    for m in &draft.beside {
+        let mut f = made(m.bytes.clone(), &m.reason);
+        f.mode = m.mode;
+        add(files, m.path.clone(), f)?;
+    }
+    let base = inputs.target.base_url.as_deref();
+    ipxe::args(&chosen.cmdline)?;
+    let script = boot_ipxe(title, chosen, draft, base);
+    let mut entry = made(script.into_bytes(), &format!("from {}", source_of(chosen)));
+    entry.role = Role::EntryPoint;
+    add(files, BOOT_IPXE.parse()?, entry)?;
+    grub_route(files, inputs, chosen, draft, title)
+}
+
+fn source_of(chosen: &Chosen) -> String {
+    match &chosen.locus {
+        Some(l) => format!("entry \"{}\" of {l}", chosen.title),
+        None => "no menu entry: the medium has none that helps".into(),
+    }
+}
+
+fn made(bytes: Vec<u8>, reason: &str) -> Planned {
+    Planned {
+        content: bytes.into(),
+        origin: Origin::Made,
+        reasons: vec![reason.to_owned()],
+        role: Role::Payload,
+        mode: 0o644,
+        mtime: None,
+    }
+}
+
+fn extended(start: &Start, draft: &Draft) -> Result<Planned> {
+    let vendor: Vec<Content> = start.initrds.iter().map(|i| i.content.clone()).collect();
+    let nested = draft.in_initrd.iter().any(|m| m.path.parent().is_some_and(|p| !p.is_root()));
+    let nodes = match nested {
+        true => Some(initrd::nodes(&Content::concat(vendor.iter().cloned()))?),
+        false => None,
+    };
+    let mut ours = Vec::new();
+    for m in &draft.in_initrd {
+        let path = match &nodes {
+            Some(n) => initrd::landing(n, &m.path)?,
+            None => m.path.clone(),
+        };
+        ours.push(cpio::Entry { path, mode: m.mode, bytes: m.bytes.clone() });
+    }
+    let content = cpio::extend_initrd(&vendor, &ours)?;
+    let was: u64 = vendor.iter().map(Content::len).sum();
+    let mut reasons: Vec<String> = start.initrds.iter().map(|i| i.reason.clone()).collect();
+    reasons.extend(draft.in_initrd.iter().map(|m| format!("{}: {}", m.path, m.reason)));
+    let origin = match &start.initrds[..] {
+        [one] if ours.is_empty() => one.origin.clone(),
+        several => Origin::Extended {
+            path: several.iter().map(|i| origin_name(&i.origin)).collect::<Vec<_>>().join(" + "),
+            added: ours.iter().map(|e| format!("/{}", e.path)).collect(),
+            bytes: content.len() - was,
+        },
+    };
+    Ok(Planned { content, origin, reasons, role: Role::Payload, mode: 0o644, mtime: None })
+}
+
+fn origin_name(o: &Origin) -> String {
+    match o {
+        Origin::Medium { path, .. } | Origin::Extended { path, .. } => path.clone(),
+        Origin::Given { name } => name.clone(),
+        Origin::Made => "made".into(),
+    }
+}
+
+/// `boot.ipxe`. Kernel and initrd are named relative to the script, which every iPXE resolves; only
+/// arguments need the tree's URL: from `cwduri` where iPXE has it (2024 on), else from the lease's
+/// filename, whose last part a web server takes back for `..`.
+fn boot_ipxe(title: &str, chosen: &Chosen, draft: &Draft, base: Option<&str>) -> String {
+    let args = chosen.cmdline.replace(BASE, base.unwrap_or("${base}"));
+    let needs_base = chosen.cmdline.contains(BASE) && base.is_none();
+    let mut s = format!("#!ipxe\n# {title}, written by isowright\nimgfree\n");
+    if needs_base {
+        s.push_str(
+            "set base ${cwduri}\nisset ${base} || set base ${filename}/../\n\
+             isset ${cwduri} || isset ${filename} || goto nobase\n",
+        );
+    }
+    s.push_str(&ram_guard(draft.ram_mib));
+    let _ = write!(
+        s,
+        "echo {title}\n\
+         kernel {KERNEL} initrd={INITRD} {args} || goto failed\n\
+         initrd {INITRD} || goto failed\n\
+         boot || goto failed\n\
+         :failed\n\
+         echo isowright: {title} could not be started\n\
+         goto end\n"
+    );
+    if needs_base {
+        s.push_str(
+            ":nobase\n\
+             echo isowright: this iPXE does not tell its own URL; build with --base-url\n",
+        );
+    }
+    s.push_str(
+        ":end\n\
+         prompt --timeout 30000 Press a key for the iPXE shell, or wait for the next boot device && shell ||\n\
+         exit 1\n",
+    );
+    s
+}
+
+/// Stops on a machine with too little memory, where iPXE can tell. No build counts memory by default
+/// and none compares numbers, but all read SMBIOS and can count: the type 19 structures (memory array
+/// mapped address, SMBIOS 7.20) hold the last address of each range in KiB; of its little-endian
+/// bytes, number 10 counts 64 MiB and number 11 counts 16 GiB. Without SMBIOS the machine passes.
+fn ram_guard(mib: u64) -> String {
+    if mib < 64 {
+        return String::new();
+    }
+    let last = (mib / 64).min(256) - 1;
+    format!(
+        "set slot:int32 0\n\
+         :ram_slot\n\
+         isset ${{smbios/${{slot}}.19.10.1:uint32}} || goto ram_end\n\
+         iseq ${{smbios/${{slot}}.19.11.1:uint32}} 0x0 || goto ram_ok\n\
+         set ram:uint32 0\n\
+         :ram_count\n\
+         iseq ${{ram}} {last:#x} && goto ram_ok ||\n\
+         iseq ${{ram}} ${{smbios/${{slot}}.19.10.1:uint32}} && goto ram_next ||\n\
+         inc ram\n\
+         goto ram_count\n\
+         :ram_next\n\
+         inc slot\n\
+         goto ram_slot\n\
+         :ram_end\n\
+         iseq ${{slot}} 0 && goto ram_ok ||\n\
+         echo isowright: this machine has less than {mib} MiB of RAM, which this system needs to start\n\
+         goto end\n\
+         :ram_ok\n"
+    )
+}
+
+/// Folders of the medium where UEFI loaders lie, as written there.
+const EFI_BOOT: &str = "EFI/BOOT";
+
+/// The route without iPXE: UEFI HTTP Boot of the vendor's signed shim, which fetches GRUB from beside
+/// itself, which reads `grub.cfg` from beside itself or from its built-in prefix.
+fn grub_route(
+    files: &mut BTreeMap<TreePath, Planned>,
+    inputs: &Inputs,
+    chosen: &Chosen,
+    draft: &Draft,
+    title: &str,
+) -> Result<()> {
+    let efi: TreePath = EFI_BOOT.parse()?;
+    let trees =
+        std::iter::once(&inputs.media.tree).chain(inputs.media.fat_images.iter().map(|f| &f.tree));
+    let mut found = false;
+    for tree in trees {
+        for (path, content) in tree.files() {
+            let in_boot =
+                path.parent().is_some_and(|p| p.as_bytes().eq_ignore_ascii_case(efi.as_bytes()));
+            let name = path.name().to_ascii_lowercase();
+            if !in_boot || !name.ends_with(b".efi") {
+                continue;
+            }
+            // shim asks for its second stage by name, in the case it was built with.
+            let name: &[u8] = match &name[..] {
+                b"bootx64.efi" => b"BOOTX64.EFI",
+                b"bootaa64.efi" => b"BOOTAA64.EFI",
+                other => other,
+            };
+            let to = efi.join(name)?;
+            if !files.contains_key(&to) {
+                found = true;
+                let origin = super::boot_edit::medium_origin(path, content);
+                let mut f = made(Vec::new(), "UEFI HTTP Boot without iPXE");
+                (f.content, f.origin) = (content.clone(), origin);
+                add(files, to, f)?;
+            }
+        }
+        if found {
+            break;
+        }
+    }
+    let text = grub_cfg(title, chosen, draft, inputs.target.base_url.as_deref())?;
+    for to in ["grub/grub.cfg", "EFI/BOOT/grub.cfg"] {
+        if to.starts_with("EFI") && !found {
+            continue;
+        }
+        let mut f = made(text.clone().into_bytes(), "UEFI HTTP Boot without iPXE");
+        f.role = Role::EntryPoint;
+        add(files, to.parse()?, f)?;
+    }
+    Ok(())
+}
+
+/// GRUB knows where it came from as `$cmdpath`, `(http,HOST)/path/EFI/BOOT`.
+fn grub_cfg(title: &str, chosen: &Chosen, draft: &Draft, base: Option<&str>) -> Result<String> {
+    let mut s = format!("# {title}, written by isowright\n");
+    let serial = draft.loader_console.iter().find_map(|c| c.serial());
+    if let Some(cmd) = serial.and_then(grub::serial_command) {
+        let _ = write!(s, "{cmd}\nterminal_input serial console\nterminal_output serial console\n");
+    }
+    let (device, url) = match base {
+        Some(b) => {
+            let rest = b.trim_end_matches('/');
+            let host_path = rest.strip_prefix("http://").ok_or_else(|| {
+                Error::unsupported(format!("base URL \"{b}\": GRUB fetches by plain http only"))
+            });
+            match host_path {
+                Ok(h) => {
+                    let (host, dir) = h.split_once('/').unwrap_or((h, ""));
+                    let dir = if dir.is_empty() { String::new() } else { format!("/{dir}") };
+                    (format!("(http,{host}){dir}"), b.to_owned())
+                }
+                Err(_) => ("$tree".into(), b.to_owned()),
+            }
+        }
+        None => ("$tree".into(), "http://${host}${dir}/".into()),
+    };
+    if device == "$tree" {
+        s.push_str(
+            "insmod regexp\n\
+             regexp --set=1:host --set=2:dir '^\\(http,([^)]+)\\)(.*)/EFI/BOOT/?$' \"$cmdpath\"\n\
+             if [ -z \"$host\" ]; then set host=\"$net_default_server\"; set dir=\"\"; fi\n\
+             set tree=\"(http,$host)$dir\"\n",
+        );
+    }
+    let args = grub_args(&chosen.cmdline, &url)?;
+    let quoted = title.replace('\'', "");
+    let _ = write!(
+        s,
+        "set default=0\nset timeout=5\n\
+         menuentry '{quoted}' {{\n\
+         \tlinux {device}/{KERNEL} {args}\n\
+         \tinitrd {device}/{INITRD}\n\
+         }}\n"
+    );
+    Ok(s)
+}
+
+/// Each word quoted as far as GRUB needs it; the URL's variables stay open to GRUB.
+fn grub_args(cmdline: &str, url: &str) -> Result<String> {
+    let word = |w: &str| match w.split_once(BASE) {
+        Some((before, after)) => {
+            let (b, a) = (grub::quote(before), grub::quote(after));
+            let open = if url.contains('$') { format!("\"{url}\"") } else { grub::quote(url) };
+            format!(
+                "{}{open}{}",
+                if before.is_empty() { "" } else { &b },
+                if after.is_empty() { "" } else { &a }
+            )
+        }
+        None => grub::quote(w),
+    };
+    let c = Cmdline::parse(cmdline)?;
+    Ok(c.words().map(|w| word(w.raw)).collect::<Vec<_>>().join(" "))
+}

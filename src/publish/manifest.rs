@@ -1,0 +1,150 @@
+//! `manifest.json` and `SHA256SUMS`: what a tree holds, where each byte came from, and what its boot
+//! entries must say. No clock in it, so that two builds are byte-equal.
+
+use crate::content::copy::Digest;
+use crate::content::path::TreePath;
+use crate::error::{Error, Result};
+use crate::family::draft::{Coverage, Note};
+use crate::media::identity::Identity;
+use crate::plan::{Origin, Plan, Planned, Source};
+use serde::{Deserialize, Serialize};
+
+/// What a tree holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this layout.
+    pub format: u32,
+    /// Who wrote it.
+    pub tool: String,
+    /// `almalinux-9.4-x86_64`.
+    pub name: String,
+    /// The recipe.
+    pub recipe: String,
+    /// What the medium is.
+    pub media: Identity,
+    /// The medium: its file name and its size in bytes.
+    pub source: Source,
+    /// Seconds since 1970, where SOURCE_DATE_EPOCH was set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_date_epoch: Option<i64>,
+    /// Title shown for it in a menu.
+    pub title: String,
+    /// Kernel arguments that every entry must hold, for `verify`.
+    pub must_have: Vec<String>,
+    /// Paths below the tree that arguments name and that are to be hosted by somebody else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosted_elsewhere: Vec<String>,
+    /// MiB of RAM below which it is known to fail; 0: unknown.
+    pub ram_mib: u64,
+    /// True where it installs without a question and wipes disks.
+    pub unattended: bool,
+    /// Console and bond, layer by layer.
+    pub coverage: Vec<Coverage>,
+    /// What the operator was told.
+    pub notes: Vec<Note>,
+    /// Every file but this one and SHA256SUMS, by path.
+    pub files: Vec<FileRow>,
+}
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRow {
+    /// Path in the tree.
+    pub path: TreePath,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256.
+    pub sha256: Digest,
+    /// Where the bytes came from.
+    pub origin: Origin,
+    /// Why it is there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+}
+
+impl FileRow {
+    /// The row of a planned file.
+    pub fn new(path: &TreePath, f: &Planned, sha256: Digest) -> Self {
+        FileRow {
+            path: path.clone(),
+            size: f.content.len(),
+            sha256,
+            origin: f.origin.clone(),
+            reasons: f.reasons.clone(),
+        }
+    }
+}
+
+impl Manifest {
+    /// The manifest of a plan that was written.
+    pub fn new(plan: &Plan, files: Vec<FileRow>) -> Self {
+        Manifest {
+            format: 1,
+            tool: concat!("isowright ", env!("CARGO_PKG_VERSION")).into(),
+            name: plan.name.clone(),
+            recipe: plan.recipe.clone(),
+            media: plan.identity.clone(),
+            source: plan.source.clone(),
+            source_date_epoch: plan.source_date_epoch,
+            title: plan.title.clone(),
+            must_have: plan.must_have.clone(),
+            hosted_elsewhere: plan.hosted_elsewhere.clone(),
+            ram_mib: plan.ram_mib,
+            unattended: plan.unattended,
+            coverage: plan.coverage.clone(),
+            notes: plan.notes.clone(),
+            files,
+        }
+    }
+
+    /// As written to the tree, with a final newline.
+    ///
+    /// # Errors
+    /// `Io` where it can't be spelled as JSON.
+    pub fn to_json(&self) -> Result<String> {
+        let mut s = serde_json::to_string_pretty(self)
+            .map_err(|e| Error::new(crate::ErrorKind::Io, "can't write the manifest").because(e))?;
+        s.push('\n');
+        Ok(s)
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// `Corrupt`, or `Unsupported` for one of a later version.
+    pub fn from_json(text: &[u8]) -> Result<Self> {
+        let m: Manifest = serde_json::from_slice(text).map_err(|e| {
+            Error::new(crate::ErrorKind::Corrupt, "not a manifest of ours").because(e)
+        })?;
+        if m.format != 1 {
+            return Err(Error::unsupported(format!("manifest of format {}", m.format))
+                .hint("it was written by a later isowright"));
+        }
+        Ok(m)
+    }
+
+    /// `SHA256SUMS` as `sha256sum -c` reads it, the manifest included. A name with a backslash or a
+    /// byte that is not UTF-8 is spelled as it is: only `\` and newline need an escape there, and a
+    /// [`TreePath`] holds no newline.
+    ///
+    /// # Errors
+    /// As [`Manifest::to_json`].
+    pub fn sums(&self) -> Result<Vec<u8>> {
+        let own = crate::content::copy::digest(&self.to_json()?.into(), &|_| true)?;
+        let manifest: TreePath = super::MANIFEST.parse()?;
+        let mut out = Vec::new();
+        let rows = self.files.iter().map(|f| (&f.path, f.sha256));
+        for (path, sha) in rows.chain([(&manifest, own)]) {
+            let name = path.as_bytes();
+            if name.contains(&b'\\') {
+                out.push(b'\\');
+            }
+            out.extend_from_slice(format!("{sha}  ").as_bytes());
+            for &b in name {
+                out.extend_from_slice(if b == b'\\' { b"\\\\" } else { std::slice::from_ref(&b) });
+            }
+            out.push(b'\n');
+        }
+        Ok(out)
+    }
+}

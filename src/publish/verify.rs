@@ -1,0 +1,304 @@
+//! A tree against its own word: bytes against the manifest, paths that boot files name against the
+//! tree, console and bond in every entry.
+
+use super::manifest::Manifest;
+use super::{MANIFEST, SUMS};
+use crate::content::copy::{self, Watch};
+use crate::content::path::TreePath;
+use crate::content::{Content, source::FileSource};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::{dracut, grub, ipxe};
+use crate::model::boot::Payload;
+use crate::model::cmdline::{Cmdline, same_key};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The file.
+    pub path: String,
+    /// What is wrong with it.
+    pub what: String,
+    /// True where the tree will fail or lies; false for what is only good to know.
+    pub broken: bool,
+}
+
+/// What was looked at, and what was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Files whose bytes were compared.
+    pub files: usize,
+    /// Bytes compared.
+    pub bytes: u64,
+    /// Boot entries looked at.
+    pub entries: usize,
+    /// Findings in order.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// True where nothing is broken.
+    pub fn holds(&self) -> bool {
+        !self.findings.iter().any(|f| f.broken)
+    }
+
+    fn broken(&mut self, path: impl ToString, what: impl Into<String>) {
+        self.findings.push(Finding { path: path.to_string(), what: what.into(), broken: true });
+    }
+
+    fn note(&mut self, path: impl ToString, what: impl Into<String>) {
+        self.findings.push(Finding { path: path.to_string(), what: what.into(), broken: false });
+    }
+}
+
+/// Verifies the tree in `dir`.
+///
+/// # Errors
+/// `NotFound` where there is no manifest, `Corrupt` where it is no manifest of ours, `Io`,
+/// `Interrupted`. What is wrong with the tree is a finding, not an error.
+pub fn verify(dir: &Path, watch: Watch) -> Result<Report> {
+    let at = dir.join(MANIFEST);
+    if !at.exists() {
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            "there is no manifest.json: not a tree of ours, or an unfinished one",
+        )
+        .source_name(dir.display())
+        .hint("`isowright build` into it again finishes it"));
+    }
+    let own = Content::open(&at)?.read_all(256 << 20)?;
+    let manifest = Manifest::from_json(&own).map_err(|e| e.source_name(at.display()))?;
+    let mut r = Report::default();
+    bytes(dir, &manifest, &mut r, watch)?;
+    sums(dir, &manifest, &mut r)?;
+    unlisted(dir, &manifest, &mut r);
+    boot_files(dir, &manifest, &mut r)?;
+    Ok(r)
+}
+
+/// A file of the tree; a link in its place is not one.
+fn open(dir: &Path, path: &TreePath) -> Result<Option<Content>> {
+    let at = dir.join(path.as_path());
+    match at.symlink_metadata() {
+        Ok(m) if m.is_file() => Ok(Some(Content::whole(Arc::new(FileSource::open(&at)?)))),
+        _ => Ok(None),
+    }
+}
+
+fn bytes(dir: &Path, manifest: &Manifest, r: &mut Report, watch: Watch) -> Result<()> {
+    for row in &manifest.files {
+        let Some(content) = open(dir, &row.path)? else {
+            r.broken(&row.path, "missing");
+            continue;
+        };
+        r.files += 1;
+        r.bytes += content.len();
+        if content.len() != row.size {
+            r.broken(&row.path, format!("{} bytes, not {}", content.len(), row.size));
+        } else if copy::digest(&content, watch)? != row.sha256 {
+            r.broken(&row.path, "its bytes are not those of the manifest");
+        }
+    }
+    Ok(())
+}
+
+fn sums(dir: &Path, manifest: &Manifest, r: &mut Report) -> Result<()> {
+    match open(dir, &SUMS.parse()?)? {
+        None => r.broken(SUMS, "missing"),
+        Some(c) if c.read_all(256 << 20)? != manifest.sums()? => {
+            r.broken(SUMS, "does not agree with the manifest");
+        }
+        Some(_) => {}
+    }
+    Ok(())
+}
+
+/// Files that nobody speaks for. They do no harm to a boot.
+fn unlisted(dir: &Path, manifest: &Manifest, r: &mut Report) {
+    let known: BTreeSet<&[u8]> = manifest.files.iter().map(|f| f.path.as_bytes()).collect();
+    let mut todo = vec![dir.to_owned()];
+    let mut extra = 0usize;
+    let mut first = None;
+    while let Some(d) = todo.pop() {
+        for e in std::fs::read_dir(&d).into_iter().flatten().flatten() {
+            let path = e.path();
+            if e.file_type().is_ok_and(|t| t.is_dir()) {
+                todo.push(path);
+                continue;
+            }
+            let rel = path.strip_prefix(dir).unwrap_or(&path);
+            let name = std::os::unix::ffi::OsStrExt::as_bytes(rel.as_os_str());
+            if !known.contains(name) && name != MANIFEST.as_bytes() && name != SUMS.as_bytes() {
+                extra += 1;
+                first.get_or_insert_with(|| rel.display().to_string());
+            }
+        }
+    }
+    if let Some(f) = first {
+        r.note(f, format!("not in the manifest ({extra} such files)"));
+    }
+}
+
+const SCRIPT: &str = "boot.ipxe";
+const GRUB_CONFIGS: [&str; 2] = ["grub/grub.cfg", "EFI/BOOT/grub.cfg"];
+
+fn boot_files(dir: &Path, manifest: &Manifest, r: &mut Report) -> Result<()> {
+    let script = SCRIPT.parse()?;
+    match open(dir, &script)? {
+        None if manifest.files.iter().any(|f| f.path == script) => {}
+        None => r.broken(&script, "missing"),
+        Some(c) => script_file(dir, manifest, &c.read_all(4 << 20)?, r)?,
+    }
+    for name in GRUB_CONFIGS {
+        let path: TreePath = name.parse()?;
+        if let Some(c) = open(dir, &path)? {
+            grub_file(dir, manifest, &path, &c.read_all(4 << 20)?, r)?;
+        }
+    }
+    Ok(())
+}
+
+fn script_file(dir: &Path, manifest: &Manifest, text: &[u8], r: &mut Report) -> Result<()> {
+    let script = match ipxe::Script::parse(text) {
+        Ok(s) => s,
+        Err(e) => {
+            r.broken(SCRIPT, e.to_string());
+            return Ok(());
+        }
+    };
+    let kernels: Vec<_> = script.kernels().collect();
+    if kernels.is_empty() {
+        r.broken(SCRIPT, "starts no kernel");
+    }
+    let named: Vec<String> =
+        kernels.iter().map(|k| k.uri.clone()).chain(script.initrds().map(|i| i.uri)).collect();
+    for uri in &named {
+        exists(dir, SCRIPT, uri, r)?;
+    }
+    let initrd_names: BTreeSet<String> = script.initrds().map(|i| i.name.clone()).collect();
+    for k in &kernels {
+        r.entries += 1;
+        let c = Cmdline::parse(&k.args)?;
+        match c.get("initrd") {
+            Some(name) if !initrd_names.contains(name) => {
+                r.broken(
+                    SCRIPT,
+                    format!("initrd={name} is the name of no initrd that is fetched (UEFI panics)"),
+                );
+            }
+            None if !initrd_names.is_empty() => r.broken(SCRIPT, "no initrd= (UEFI needs it)"),
+            _ => {}
+        }
+        entry(dir, manifest, SCRIPT, &c, r)?;
+    }
+    Ok(())
+}
+
+fn grub_file(
+    dir: &Path,
+    manifest: &Manifest,
+    path: &TreePath,
+    text: &[u8],
+    r: &mut Report,
+) -> Result<()> {
+    // `$tree` is this tree, wherever it is hosted.
+    let text = String::from_utf8_lossy(text).replace("$tree/", "/");
+    let doc = match grub::Doc::parse(text.as_bytes()) {
+        Ok(d) => d,
+        Err(e) => {
+            r.broken(path, e.to_string());
+            return Ok(());
+        }
+    };
+    let entries = doc.entries(&TreePath::root());
+    if entries.is_empty() {
+        r.broken(path, "starts nothing");
+    }
+    for e in entries {
+        r.entries += 1;
+        match e.payload {
+            Payload::Linux { kernel, initrds, cmdline } => {
+                for p in std::iter::once(&kernel).chain(&initrds) {
+                    // Behind a device, `$tree` or `(http,HOST)/PREFIX`, the last part is ours.
+                    let name = TreePath::new(p.name())?;
+                    if open(dir, &name)?.is_none() {
+                        r.broken(path, format!("names {p}, which is not there"));
+                    }
+                }
+                entry(dir, manifest, &path.to_string(), &cmdline, r)?;
+            }
+            other => r.broken(path, format!("entry \"{}\" is not understood: {other:?}", e.title)),
+        }
+    }
+    Ok(())
+}
+
+/// Console and bond, and the files below the tree that arguments name.
+fn entry(dir: &Path, manifest: &Manifest, file: &str, c: &Cmdline, r: &mut Report) -> Result<()> {
+    let words: Vec<&str> = c.words().map(|w| w.raw).collect();
+    for must in &manifest.must_have {
+        if !words.contains(&must.as_str()) {
+            r.broken(file, format!("an entry lacks {must}"));
+        }
+    }
+    let consoles = |w: &&str| w.starts_with("console=");
+    let last_wanted = manifest.must_have.iter().map(String::as_str).rfind(consoles);
+    let last_there = words.iter().copied().rfind(consoles);
+    if last_wanted.is_some() && last_wanted != last_there {
+        r.broken(
+            file,
+            format!(
+                "the last console is {}, not {}",
+                last_there.unwrap_or("none"),
+                last_wanted.unwrap_or("none")
+            ),
+        );
+    }
+    for w in words.iter().filter(|w| w.starts_with("bond=")) {
+        if let Err(e) = dracut::parse_bond(w) {
+            r.broken(file, e.to_string());
+        }
+    }
+    for w in c.words() {
+        let Some((_, rest)) = w
+            .raw
+            .split_once("repo/")
+            .filter(|(before, _)| before.contains('$') || before.contains("://"))
+        else {
+            continue;
+        };
+        let rest = rest.trim_end_matches('"');
+        let below = format!("repo/{rest}");
+        if manifest.hosted_elsewhere.contains(&below) {
+            r.note(file, format!("{} wants {below}, which is hosted elsewhere", w.key));
+        } else if !dir.join(below.trim_end_matches('/')).exists() {
+            r.broken(file, format!("{} wants {below}, which is not there", w.key));
+        }
+        if same_key(w.key, "inst.repo")
+            && rest.is_empty()
+            && !manifest.hosted_elsewhere.contains(&below)
+            && !dir.join("repo/.treeinfo").exists()
+        {
+            r.note(file, "repo/ has no .treeinfo: a sync tool may have left out the dotfiles");
+        }
+    }
+    Ok(())
+}
+
+/// A URI as `boot.ipxe` has it: relative, or behind `${base}`.
+fn exists(dir: &Path, file: &str, uri: &str, r: &mut Report) -> Result<()> {
+    let relative = uri.strip_prefix("${base}").unwrap_or(uri);
+    if relative.contains("://") || relative.contains("${") {
+        r.note(file, format!("{uri} is not in this tree and was not looked at"));
+        return Ok(());
+    }
+    match TreePath::new(relative) {
+        Ok(p) if open(dir, &p)?.is_some() => {}
+        Ok(_) => r.broken(file, format!("names {uri}, which is not there")),
+        Err(e) => r.broken(file, e.to_string()),
+    }
+    Ok(())
+}

@@ -1,0 +1,247 @@
+//! `isowright recipe lint`: what is wrong with a recipe or job, with the line.
+
+use super::job::Job;
+use super::{Kind, Match, Recipe, kind_of};
+use crate::content::path::TreePath;
+use crate::family::Family;
+use serde::Serialize;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It works, but hardly as meant.
+    Warning,
+    /// It can't be used.
+    Error,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Counts from 1.
+    pub line: usize,
+    /// How bad.
+    pub severity: Severity,
+    /// What and, where known, what was meant.
+    pub message: String,
+}
+
+/// Looks at a recipe or a job; tells which by itself. `others`: the recipes it will stand beside.
+pub fn lint(text: &str, others: &[Recipe]) -> Vec<Finding> {
+    match kind_of(text) {
+        Kind::Job => lint_job(text),
+        Kind::Recipe => {
+            let mut found = lint_recipe(text);
+            if found.iter().all(|f| f.severity != Severity::Error)
+                && let Ok(recipe) = toml::from_str::<Recipe>(text)
+            {
+                found.extend(shadowed(text, &recipe, others));
+            }
+            found
+        }
+    }
+}
+
+/// A recipe by itself.
+pub(crate) fn lint_recipe(text: &str) -> Vec<Finding> {
+    let recipe: Recipe = match toml::from_str(text) {
+        Ok(r) => r,
+        Err(e) => return vec![parse_error(text, &e)],
+    };
+    let mut found = Vec::new();
+    let name_ok = !recipe.name.is_empty()
+        && recipe.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if !name_ok {
+        let message = format!("name \"{}\": lower case, digits and hyphens only", recipe.name);
+        found.push(error(text, "name", message));
+    }
+    if recipe.matches.is_empty() && recipe.family != Family::Generic {
+        found.push(error(text, "family", "no [[match]]: it would never be selected".into()));
+    }
+    for m in &recipe.matches {
+        lint_match(text, m, &mut found);
+    }
+    let globs =
+        [&recipe.boot.kernel, &recipe.boot.initrd, &recipe.hosted.files, &recipe.ram.payload];
+    for g in globs.into_iter().flatten() {
+        lint_glob(text, g, &mut found);
+    }
+    if recipe.boot.kernel.is_empty() != recipe.boot.initrd.is_empty() {
+        found.push(error(text, "[boot]", "kernel without initrd, or initrd without kernel".into()));
+    }
+    if recipe.hosted.tree && !recipe.hosted.files.is_empty() {
+        let message = "hosted: the tree has the files in it already";
+        found.push(warning(text, "[hosted]", message.into()));
+    }
+    if !recipe.ram.payload.is_empty() && recipe.ram.payload_percent == 0 {
+        let message = "ram: payload without payload_percent counts for nothing";
+        found.push(warning(text, "[ram]", message.into()));
+    }
+    found.sort_by_key(|f| f.line);
+    found
+}
+
+fn lint_match(text: &str, m: &Match, found: &mut Vec<Finding>) {
+    if m.files.is_empty() && m.distro.is_empty() {
+        let message =
+            "a match by volume id alone: labels are edited freely, so give files or distro";
+        found.push(error(text, "[[match]]", message.into()));
+    }
+    for g in m.files.iter().chain(&m.not_files) {
+        lint_glob(text, g, found);
+    }
+    if let Some(re) = &m.volume_id
+        && let Err(e) = regex::Regex::new(re)
+    {
+        let why = e.to_string().lines().last().unwrap_or("bad").trim().to_owned();
+        found.push(error(text, "volume_id", format!("volume_id \"{re}\": {why}")));
+    }
+}
+
+fn lint_glob(text: &str, pattern: &str, found: &mut Vec<Finding>) {
+    if let Err(e) = super::glob(pattern) {
+        found.push(error(text, pattern, format!("\"{pattern}\": {}", e.kind())));
+    } else if pattern.starts_with('/') {
+        let message = format!("\"{pattern}\": paths on the medium have no leading /");
+        found.push(error(text, pattern, message));
+    } else if pattern.is_empty() || TreePath::new(pattern).is_err() {
+        found.push(error(text, pattern, format!("\"{pattern}\" is no path on a medium")));
+    }
+}
+
+/// Matches that another recipe's match would take as well, so that every such medium is ambiguous.
+fn shadowed(text: &str, recipe: &Recipe, others: &[Recipe]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for other in others.iter().filter(|o| o.name != recipe.name) {
+        let same = recipe.matches.iter().any(|m| other.matches.iter().any(|o| covers(o, m)));
+        if same {
+            let message = format!(
+                "recipe \"{}\" matches every medium that this does; tell them apart by distro, files or volume_id",
+                other.name
+            );
+            found.push(warning(text, "[[match]]", message));
+        }
+    }
+    found
+}
+
+/// True where all that fits `narrow` fits `wide` too, and no label tells them apart.
+fn covers(wide: &Match, narrow: &Match) -> bool {
+    let in_narrow = |list: &[String], of: &[String]| list.iter().all(|x| of.contains(x));
+    let distro = wide.distro.is_empty()
+        || (!narrow.distro.is_empty() && in_narrow(&narrow.distro, &wide.distro));
+    in_narrow(&wide.files, &narrow.files)
+        && in_narrow(&wide.not_files, &narrow.not_files)
+        && distro
+        && (wide.volume_id.is_none() || wide.volume_id == narrow.volume_id)
+        && narrow.volume_id.is_none()
+}
+
+fn lint_job(text: &str) -> Vec<Finding> {
+    match toml::from_str::<Job>(text) {
+        Err(e) => vec![parse_error(text, &e)],
+        Ok(job) => {
+            job.check().err().map(|e| error(text, "[source]", e.to_string())).into_iter().collect()
+        }
+    }
+}
+
+/// serde's message, with what was probably meant.
+fn parse_error(text: &str, e: &toml::de::Error) -> Finding {
+    let line = e.span().map_or(1, |s| line_of(text, s.start));
+    let mut message = e.message().replace('\n', " ");
+    if let Some(meant) = suggestion(&message) {
+        message.push_str(&format!("; \"{meant}\" was meant?"));
+    }
+    Finding { line, severity: Severity::Error, message }
+}
+
+/// From "unknown field `kernal`, expected one of `kernel`, `initrd`", the one that is nearest.
+fn suggestion(message: &str) -> Option<String> {
+    let (head, tail) = message.split_once(", expected ")?;
+    let bad = head.split('`').nth(1)?;
+    let near = tail.split('`').skip(1).step_by(2).min_by_key(|w| distance(bad, w))?;
+    (distance(bad, near) <= 1 + near.len() / 3).then(|| near.to_owned())
+}
+
+/// Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let change = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.as_bytes()[..offset.min(text.len())].iter().filter(|b| **b == b'\n').count()
+}
+
+/// The first line that has `word`; 1 where none has.
+fn find_line(text: &str, word: &str) -> usize {
+    text.find(word).map_or(1, |at| line_of(text, at))
+}
+
+fn error(text: &str, near: &str, message: String) -> Finding {
+    Finding { line: find_line(text, near), severity: Severity::Error, message }
+}
+
+fn warning(text: &str, near: &str, message: String) -> Finding {
+    Finding { line: find_line(text, near), severity: Severity::Warning, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "name = \"x\"\ntitle = \"X\"\nfamily = \"anaconda\"\nproven = \"boot\"\n\
+                        [[match]]\nfiles = [\"a\"]\ndistro = [\"X\"]\n";
+
+    #[test]
+    fn the_bundled_recipes_are_clean_beside_each_other() {
+        let all = super::super::bundled().expect("recipes");
+        for (file, text) in super::super::BUNDLED {
+            assert_eq!(lint(text, &all), [], "{file}");
+        }
+    }
+
+    #[test]
+    fn each_slip_is_told_with_its_line() {
+        for (text, line, words) in [
+            (GOOD.replace("title", "titel"), 2, "\"title\" was meant"),
+            (GOOD.replace("\"anaconda\"", "\"anacondo\""), 3, "\"anaconda\" was meant"),
+            (GOOD.replace("\"a\"", "\"/a\""), 6, "leading /"),
+            (GOOD.replace("\"a\"", "\"a/../b\""), 6, "no path"),
+            (GOOD.replace("\"a\"", "\"[a\""), 6, "[a"),
+            (format!("{GOOD}volume_id = \"(\"\n"), 8, "volume_id"),
+            (GOOD.replace("files = [\"a\"]\ndistro = [\"X\"]", "volume_id = \"a\""), 5, "alone"),
+            (format!("{GOOD}[boot]\nkernel = [\"k\"]\n"), 8, "without initrd"),
+            (format!("{GOOD}[netboot]\nwhy = \"x\"\n"), 8, "url"),
+            (GOOD.replace("name = \"x\"", "name = \"X y\""), 1, "lower case"),
+            (GOOD.replace("[[match]]", "[[match"), 5, ""),
+        ] {
+            let found = lint(&text, &[]);
+            let first = found.first().unwrap_or_else(|| panic!("nothing found in {text}"));
+            assert_eq!((first.line, first.severity), (line, Severity::Error), "{first:?}");
+            assert!(first.message.contains(words), "{first:?}");
+        }
+        assert_eq!(lint(GOOD, &[]), []);
+    }
+
+    #[test]
+    fn a_match_that_another_recipe_takes_too_is_told() {
+        let wide = GOOD.replace("\"x\"", "\"wide\"").replace("\ndistro = [\"X\"]", "");
+        let wide = Recipe::from_toml(&wide, "wide").expect("recipe");
+        let found = lint(GOOD, std::slice::from_ref(&wide));
+        assert_eq!(found.len(), 1);
+        assert!(found[0].message.contains("\"wide\" matches every medium"), "{found:?}");
+        assert_eq!(found[0].severity, Severity::Warning);
+    }
+}

@@ -1,0 +1,358 @@
+//! Answer files against their judges: ksvalidator for every version, debconf for preseeds, sh for
+//! the scripts in both.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use isowright::family::Family;
+use isowright::family::draft::{Aspect, Draft, Facts, Hosted, Layer};
+use isowright::model::profile::Profile;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use support::{material, packaged};
+
+const BOND: &str = "[network.bond]\nports = [\"eth0\", \"eth1\"]\n";
+const BY_MAC: &str =
+    "[network.bond]\nports = [\"52:54:00:00:00:01\", \"52:54:00:00:00:02\"]\nmtu = 9000\n";
+const STATIC: &str = "[network.address]\nmethod = \"static\"\naddress = \"192.0.2.10/24\"\n\
+                      gateway = \"192.0.2.1\"\ndns = [\"192.0.2.53\", \"2001:db8::53\"]\n";
+const STATIC6: &str = "[network.address]\nmethod = \"static\"\naddress = \"2001:db8::10/64\"\n\
+                       gateway = \"2001:db8::1\"\n";
+const INSTALL: &str = "[install]\nhostname = \"node1.example.org\"\n\
+    root_password_hash = \"$6$saltsalt$abcDEF./123\"\npackages = [\"vim-enhanced\"]\n\
+    ssh_keys = [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO9 admin@example.org\"]\n";
+
+/// Every mixture that changes the answers' shape.
+fn profiles() -> Vec<(String, Profile)> {
+    let mut all = Vec::new();
+    for unattended in [false, true] {
+        for (bond, b) in [("one port", ""), ("by name", BOND), ("by MAC", BY_MAC)] {
+            for (address, a) in [("dhcp", ""), ("static", STATIC), ("static6", STATIC6)] {
+                for (install, i) in [("bare", ""), ("full", INSTALL)] {
+                    let text = format!(
+                        "console = [\"tty0\", \"ttyS1,115200n8\"]\nunattended = {unattended}\n{b}{a}{i}"
+                    );
+                    let name = format!("{bond}, {address}, {install}, unattended {unattended}");
+                    all.push((name, Profile::from_toml(&text, "test").expect("profile")));
+                }
+            }
+        }
+    }
+    all
+}
+
+fn facts(distro: &str, version: &str) -> Facts {
+    Facts {
+        distro: distro.into(),
+        version: Some(version.into()),
+        codename: Some("bookworm".into()),
+        arch: None,
+        volume_id: String::new(),
+        paths: [".treeinfo", "repodata/repomd.xml"]
+            .iter()
+            .map(|p| p.parse().expect("path"))
+            .collect(),
+        base_url: None,
+        own_answers: None,
+        ram_payload: 0,
+        ram_mib: 0,
+        hosted: Hosted::WholeTree,
+    }
+}
+
+fn draft(family: Family, facts: &Facts, profile: &Profile) -> Draft {
+    let mut draft = Draft::default();
+    family.say(facts, profile, &mut draft).expect("says");
+    draft
+}
+
+fn made<'d>(draft: &'d Draft, path: &str) -> &'d str {
+    let m = draft.in_initrd.iter().find(|m| m.path.to_string() == path);
+    std::str::from_utf8(&m.unwrap_or_else(|| panic!("{path} is not made")).bytes).expect("utf-8")
+}
+
+/// Panics with the tool's own words, unless it ends well.
+fn judged(command: &mut Command, name: &str) {
+    let out = command.stdin(Stdio::null()).output().expect("the judge starts");
+    let said = [out.stdout, out.stderr].concat();
+    assert!(out.status.success(), "{name}: {}", String::from_utf8_lossy(&said));
+}
+
+#[test]
+fn ksvalidator_takes_every_kickstart() {
+    let Some(venv) = material("validators") else { return };
+    let dir = tempfile::tempdir().expect("tempdir");
+    // One Python start per dialect, not per file: each takes half a second.
+    let script = dir.path().join("judge.py");
+    std::fs::write(&script, JUDGE).expect("write");
+    let dialects = [
+        ("almalinux", "9.4", "RHEL9"),
+        ("rhel", "7.9", "RHEL7"),
+        ("oracle", "8.9", "RHEL8"),
+        ("rocky", "10.0", "RHEL10"),
+        ("fedora", "38", "F38"),
+        ("fedora", "40", "F40"),
+        ("fedora", "42", "F42"),
+    ];
+    for (distro, version, dialect) in dialects {
+        let folder = dir.path().join(dialect);
+        std::fs::create_dir(&folder).expect("mkdir");
+        for (i, (name, profile)) in profiles().iter().enumerate() {
+            let draft = draft(Family::Anaconda, &facts(distro, version), profile);
+            let text = made(&draft, "ks.cfg").to_owned() + &format!("# {name}\n");
+            std::fs::write(folder.join(format!("{i}.ks")), text).expect("write");
+        }
+        judged(
+            Command::new(venv.join("bin/python")).arg(&script).arg(dialect).arg(&folder),
+            dialect,
+        );
+    }
+}
+
+/// What ksvalidator does, for many files; a deprecation is an error too, or we would not hear of it.
+const JUDGE: &str = r#"
+import glob, sys, warnings
+from pykickstart.parser import KickstartParser
+from pykickstart.version import makeVersion
+warnings.simplefilter("error")
+files = sorted(glob.glob(sys.argv[2] + "/*.ks"))
+assert files
+for f in files:
+    try:
+        KickstartParser(makeVersion(sys.argv[1]), followIncludes=False, errorsAreFatal=True).readKickstart(f)
+    except Exception as e:
+        print(open(f).read(), f, e)
+        sys.exit(1)
+"#;
+
+#[test]
+fn the_real_ksvalidator_agrees() {
+    let Some(venv) = material("validators") else { return };
+    let dir = tempfile::tempdir().expect("tempdir");
+    let file = dir.path().join("ks.cfg");
+    let draft =
+        draft(Family::Anaconda, &facts("almalinux", "9.4"), &Profile::metal().expect("metal"));
+    std::fs::write(&file, made(&draft, "ks.cfg")).expect("write");
+    let mut tool = Command::new(venv.join("bin/ksvalidator"));
+    judged(tool.args(["-v", "RHEL9"]).arg(&file), "ksvalidator");
+}
+
+#[test]
+fn debconf_takes_every_preseed() {
+    let Some(tool) = packaged("/usr/bin/debconf-set-selections", "debconf") else { return };
+    let dir = tempfile::tempdir().expect("tempdir");
+    let mut all = String::new();
+    for (name, profile) in profiles() {
+        let draft = draft(Family::DebianInstaller, &facts("debian", "12.5.0"), &profile);
+        all += &format!("# {name}\n{}", made(&draft, "preseed.cfg"));
+    }
+    let file = dir.path().join("preseed.cfg");
+    std::fs::write(&file, &all).expect("write");
+    let out = Command::new(tool).arg("-c").arg(&file).output().expect("starts");
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success() && said.is_empty(), "{said}");
+    for line in all.lines().filter(|l| !l.is_empty() && !l.starts_with('#')) {
+        assert!(line.split(' ').count() >= 3, "owner, question and type are wanted: {line}");
+    }
+}
+
+#[test]
+fn every_script_is_shell() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let mut scripts = 0;
+    for (name, profile) in profiles() {
+        let ks = draft(Family::Anaconda, &facts("almalinux", "9.4"), &profile);
+        for (i, section) in ks_scripts(made(&ks, "ks.cfg")).into_iter().enumerate() {
+            shell(dir.path(), &section, &format!("{name}: section {i}"));
+            scripts += 1;
+        }
+        let di = draft(Family::DebianInstaller, &facts("debian", "12.5.0"), &profile);
+        for m in di.in_initrd.iter().filter(|m| m.path.to_string() != "preseed.cfg") {
+            let text = std::str::from_utf8(&m.bytes).expect("utf-8");
+            shell(dir.path(), text, &format!("{name}: {}", m.path));
+            scripts += 1;
+        }
+    }
+    assert!(scripts > 100);
+}
+
+/// The bodies of a kickstart's %pre and %post.
+fn ks_scripts(ks: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut inside: Option<String> = None;
+    for line in ks.lines() {
+        if line.starts_with("%pre") || line.starts_with("%post") {
+            inside = Some(String::new());
+        } else if line == "%end" {
+            found.extend(inside.take());
+        } else if let Some(body) = &mut inside {
+            body.push_str(line);
+            body.push('\n');
+        }
+    }
+    found
+}
+
+fn shell(dir: &Path, text: &str, name: &str) {
+    assert!(!text.contains("{{") && !text.contains("{%"), "{name}: {text}");
+    let file = dir.join("script");
+    std::fs::write(&file, text).expect("write");
+    judged(Command::new("sh").arg("-n").arg(&file), name);
+    // Debian's installer has busybox's shell, not dash.
+    if Path::new("/bin/busybox").exists() {
+        judged(Command::new("/bin/busybox").args(["sh", "-n"]).arg(&file), name);
+    }
+}
+
+#[test]
+fn no_disk_is_touched_unless_unattended() {
+    const WIPES: [&str; 8] = [
+        "zerombr",
+        "clearpart",
+        "autopart",
+        "ignoredisk",
+        "partman",
+        "grub-installer/bootdev",
+        "reboot",
+        "disk.sh",
+    ];
+    for (name, profile) in profiles() {
+        let ks = draft(Family::Anaconda, &facts("almalinux", "9.4"), &profile);
+        let di = draft(Family::DebianInstaller, &facts("debian", "12.5.0"), &profile);
+        let all: String = ks
+            .in_initrd
+            .iter()
+            .chain(&di.in_initrd)
+            .map(|m| String::from_utf8(m.bytes.clone()).expect("utf-8"))
+            .collect();
+        for word in WIPES {
+            let there = all.lines().any(|l| !l.trim_start().starts_with('#') && l.contains(word));
+            assert_eq!(there, profile.unattended, "{name}: {word}");
+        }
+    }
+}
+
+#[test]
+fn the_smallest_built_in_disk_is_chosen() {
+    let profile = Profile::from_toml("console = []\nunattended = true\n", "test").expect("profile");
+    let ks = draft(Family::Anaconda, &facts("almalinux", "9.4"), &profile);
+    let ks = ks_scripts(made(&ks, "ks.cfg")).remove(0);
+    let di = draft(Family::DebianInstaller, &facts("debian", "12.5.0"), &profile);
+    let di = made(&di, "isowright/disk.sh").replace("debconf-set-selections", "true");
+    for (script, result) in [(ks, "isowright-disk.ks"), (di, "isowright-disk.cfg")] {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let block = dir.path().join("sys/block");
+        let disk = |name: &str, gib: u64, removable: &str, device: bool| {
+            let d = block.join(name);
+            std::fs::create_dir_all(&d).expect("mkdir");
+            std::fs::write(d.join("size"), format!("{}\n", gib * (1 << 21))).expect("write");
+            std::fs::write(d.join("removable"), removable).expect("write");
+            std::fs::write(d.join("ro"), "0\n").expect("write");
+            if device {
+                std::fs::write(d.join("device"), "").expect("write");
+            }
+        };
+        disk("sda", 4000, "0\n", true);
+        disk("nvme0n1", 240, "0\n", true);
+        disk("nvme1n1", 480, "0\n", true);
+        disk("sdb", 16, "1\n", true);
+        disk("sdc", 4, "0\n", true);
+        disk("loop0", 20, "0\n", true);
+        disk("dm-0", 20, "0\n", false);
+        // A stick that denies being removable.
+        disk("../usb1/sdd", 20, "0\n", true);
+        std::os::unix::fs::symlink("../usb1/sdd", block.join("sdd")).expect("link");
+        let here = script
+            .replace("/tmp/", &format!("{}/", dir.path().display()))
+            .replace("/sys/block", block.to_str().expect("utf-8"));
+        let file = dir.path().join("script");
+        std::fs::write(&file, here).expect("write");
+        judged(Command::new("sh").arg(&file), result);
+        let chosen = std::fs::read_to_string(dir.path().join(result)).expect("written");
+        assert!(chosen.contains("nvme0n1"), "{chosen}");
+        for other in ["sda", "sdb", "sdc", "sdd", "nvme1n1", "loop0"] {
+            assert!(!chosen.contains(other), "{chosen}");
+        }
+    }
+}
+
+#[test]
+fn the_bond_of_the_mission_is_spelled_out_everywhere() {
+    let metal = Profile::metal().expect("metal");
+    let ks = draft(Family::Anaconda, &facts("almalinux", "9.4"), &metal);
+    let words = "mode=802.3ad,lacp_rate=slow,miimon=100,xmit_hash_policy=layer3+4";
+    assert!(made(&ks, "ks.cfg").contains(&format!(
+        "network --device=bond0 --bondslaves=eth0,eth1 --bondopts={words} --bootproto=dhcp --onboot=yes --activate\n"
+    )));
+    let args: Vec<String> = ks.args.iter().map(|a| format!("{:?}", a.op)).collect();
+    for want in [
+        &*format!("Append(\"bond=bond0:eth0,eth1:{words}\")"),
+        "Append(\"ip=bond0:dhcp\")",
+        "Set(\"net.ifnames=0\")",
+        "Append(\"console=tty0\")",
+        "Append(\"console=ttyS1,115200n8\")",
+        "Set(\"inst.ks=file:/ks.cfg\")",
+        "Set(\"inst.repo=@BASE@repo/\")",
+        "Set(\"inst.text\")",
+        "Remove(\"rd.live.check\")",
+        "Remove(\"inst.stage2\")",
+    ] {
+        assert!(args.iter().any(|a| a == want), "{want} is not in {args:?}");
+    }
+    let di = draft(Family::DebianInstaller, &facts("debian", "12.5.0"), &metal);
+    let late = made(&di, "isowright/late.sh");
+    for line in [
+        "bond-mode 802.3ad",
+        "bond-lacp-rate slow",
+        "bond-miimon 100",
+        "bond-xmit-hash-policy layer3+4",
+    ] {
+        assert!(late.contains(line), "{line}");
+    }
+    assert!(made(&di, "preseed.cfg").contains("d-i netcfg/choose_interface select bond0\n"));
+}
+
+#[test]
+fn ports_by_address_are_pinned_in_the_installer_and_after() {
+    let text = format!("console = []\n{BY_MAC}");
+    let profile = Profile::from_toml(&text, "test").expect("profile");
+    let ks = draft(Family::Anaconda, &facts("almalinux", "9.4"), &profile);
+    let args: Vec<String> = ks.args.iter().map(|a| format!("{:?}", a.op)).collect();
+    assert!(args.contains(&"Append(\"ifname=nic0:52:54:00:00:00:01\")".to_owned()), "{args:?}");
+    assert!(made(&ks, "ks.cfg").contains("10-isowright-nic1.link"));
+    assert!(!args.iter().any(|a| a.contains("net.ifnames")));
+}
+
+#[test]
+fn every_family_answers_for_every_layer() {
+    let metal = Profile::metal().expect("metal");
+    let mut f = facts("debian", "12");
+    f.hosted = Hosted::Files(vec!["live/filesystem.squashfs".parse().expect("path")]);
+    for family in [Family::Anaconda, Family::DebianInstaller, Family::LiveBoot, Family::Generic] {
+        for own in [None, Some(("own.cfg".to_owned(), b"# mine\n".to_vec()))] {
+            for profile in [&metal, &Profile::from_toml("console = []\n", "t").expect("profile")] {
+                f.own_answers = own.clone();
+                let d = draft(family, &f, profile);
+                for layer in Layer::ALL {
+                    for aspect in [Aspect::Console, Aspect::Bond] {
+                        let rows =
+                            d.coverage.iter().filter(|c| c.layer == layer && c.aspect == aspect);
+                        assert_eq!(rows.count(), 1, "{family:?} {layer:?} {aspect:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_users_own_answers_go_in_as_they_are() {
+    let metal = Profile::metal().expect("metal");
+    for (family, path) in [(Family::Anaconda, "ks.cfg"), (Family::DebianInstaller, "preseed.cfg")] {
+        let mut f = facts("debian", "12");
+        f.own_answers = Some(("mine".into(), b"# mine \xff".to_vec()));
+        let d = draft(family, &f, &metal);
+        let m = d.in_initrd.iter().find(|m| m.path.to_string() == path).expect("made");
+        assert_eq!((&*m.bytes, m.mode), (&b"# mine \xff"[..], 0o600));
+    }
+}

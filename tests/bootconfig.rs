@@ -1,0 +1,404 @@
+//! Boot configurations: byte for byte there and back, edits that leave no trace, menus as their
+//! loaders show them. Over the fixtures, and over the vendors' real files where they lie beside.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use isowright::content::path::TreePath;
+use isowright::content::tree::{Node, Tree};
+use isowright::format::{grub, ipxe, syslinux};
+use isowright::media::bootdocs::{BootDoc, BootDocs, find};
+use isowright::model::boot::Payload;
+use isowright::model::cmdline::Cmdline;
+use isowright::model::console::Serial;
+use proptest::prelude::*;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn port() -> Serial {
+    Serial { device: "ttyS".into(), unit: 1, baud: 115_200, parity: 'n', bits: 8 }
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/bootconfig")
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    let mut left = vec![dir.to_owned()];
+    while let Some(d) = left.pop() {
+        for e in std::fs::read_dir(d).unwrap() {
+            let p = e.unwrap().path();
+            if p.is_dir() { left.push(p) } else { out.push(p) }
+        }
+    }
+    out.sort();
+    out
+}
+
+/// Every SYSLINUX and GRUB file of the fixtures and of the vendors.
+fn configs() -> Vec<(PathBuf, Vec<u8>, BootDoc)> {
+    let mut all = files_below(&fixtures());
+    match support::vendor_configs() {
+        Some(dir) => all.extend(files_below(&dir)),
+        None => eprintln!("the vendors' own files are not beside this checkout"),
+    }
+    let mut out = Vec::new();
+    for p in all.into_iter().filter(|p| p.extension().is_some_and(|e| e == "cfg")) {
+        let bytes = std::fs::read(&p).unwrap();
+        let is_grub = p.file_name().unwrap().to_str().unwrap().starts_with("grub");
+        let doc = if is_grub {
+            BootDoc::Grub(grub::Doc::parse(&bytes).unwrap_or_else(|e| panic!("{p:?}: {e}")))
+        } else {
+            BootDoc::Syslinux(syslinux::Doc::parse(&bytes).unwrap())
+        };
+        out.push((p, bytes, doc));
+    }
+    out
+}
+
+/// What GRUB's own parser says; `None` where the tool is not there.
+fn grub_accepts(bytes: &[u8]) -> Option<bool> {
+    support::packaged("/usr/bin/grub-script-check", "grub-common")?;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("grub.cfg");
+    std::fs::write(&file, bytes).unwrap();
+    Some(Command::new("grub-script-check").arg(&file).output().unwrap().status.success())
+}
+
+/// Ids of the entries that have a command line to edit.
+fn linux_ids(doc: &BootDoc) -> Vec<String> {
+    let base = TreePath::root();
+    // A path that is a template still boots something: ask by editing nothing.
+    let mut probe = doc.clone();
+    let ids: Vec<String> = doc.entries(&base).into_iter().map(|e| e.id).collect();
+    ids.into_iter().filter(|id| probe.edit_cmdline(id, |_| Ok(())).is_ok()).collect()
+}
+
+#[test]
+fn every_file_comes_back_byte_for_byte() {
+    let all = configs();
+    assert!(all.len() >= 12, "{}", all.len());
+    for (p, bytes, doc) in &all {
+        assert_eq!(doc.to_bytes(), *bytes, "{p:?}");
+    }
+}
+
+#[test]
+fn edits_leave_no_trace_and_grub_takes_them() {
+    let mut edited = 0;
+    for (p, bytes, doc) in configs() {
+        let mut d = doc.clone();
+        let ids = linux_ids(&d);
+        let serial = d.set_serial(&port()).unwrap();
+        assert!(serial, "{p:?}");
+        for id in &ids {
+            let changed = d.edit_cmdline(id, |c| {
+                c.append("isowright.a=x;y")?;
+                c.append("isowright.b=two words $HOME")?;
+                c.append_for_target("isowright.c")
+            });
+            assert!(changed.unwrap(), "{p:?} {id}");
+            edited += 1;
+        }
+        if matches!(d, BootDoc::Grub(_)) && grub_accepts(&bytes) == Some(true) {
+            assert_eq!(grub_accepts(&d.to_bytes()), Some(true), "{p:?}");
+        }
+        for id in ids.iter().rev() {
+            let had = |c: &Cmdline| c.words().filter(|w| w.raw == "---").count();
+            let before = doc_line(&doc, id).map_or(0, |c| had(&c));
+            d.edit_cmdline(id, |c| {
+                c.remove_where(|w| w.key.starts_with("isowright."));
+                if before == 0 {
+                    c.remove("---");
+                }
+                Ok(())
+            })
+            .unwrap();
+        }
+        match &mut d {
+            BootDoc::Grub(g) => assert!(g.remove_serial().unwrap()),
+            BootDoc::Syslinux(s) => assert!(s.remove_serial()),
+        }
+        assert_eq!(
+            String::from_utf8_lossy(&d.to_bytes()),
+            String::from_utf8_lossy(&bytes),
+            "{p:?}"
+        );
+    }
+    assert!(edited > 15, "{edited}");
+}
+
+/// The line as an edit sees it.
+fn doc_line(doc: &BootDoc, id: &str) -> Option<Cmdline> {
+    let mut seen = None;
+    doc.clone()
+        .edit_cmdline(id, |c| {
+            seen = Some(c.clone());
+            Ok(())
+        })
+        .ok()?;
+    seen
+}
+
+fn tree(medium: &str, extra: &[&str]) -> Tree {
+    let root = fixtures().join(medium);
+    let mut t = Tree::new();
+    for f in files_below(&root) {
+        let at = f.strip_prefix(&root).unwrap().to_str().unwrap().parse().unwrap();
+        t.insert(at, Node::file(std::fs::read(&f).unwrap()));
+    }
+    for p in extra {
+        t.insert(p.parse().unwrap(), Node::file(*p));
+    }
+    t
+}
+
+fn show(d: &BootDocs) -> String {
+    let mut out = String::new();
+    for e in d.entries() {
+        let fw: Vec<String> = e.firmware.iter().map(|f| f.to_string()).collect();
+        let mark = if e.entry.default { "*" } else { " " };
+        out += &format!("{mark} {} {} [{}] {}\n", e.locus, e.entry.id, fw.join(","), e.entry.title);
+        out += &match &e.entry.payload {
+            Payload::Linux { kernel, initrds, cmdline } => {
+                let i: Vec<String> = initrds.iter().map(|p| p.to_string()).collect();
+                format!("    linux {kernel} + {} | {cmdline}\n", i.join(" "))
+            }
+            Payload::Multiboot { kernel, cmdline } => {
+                format!("    multiboot {kernel} | {cmdline}\n")
+            }
+            Payload::Chain { what } => format!("    chain {what}\n"),
+            Payload::Opaque { why } => format!("    opaque {why}\n"),
+        };
+    }
+    for n in &d.notes {
+        out += &format!("note {n}\n");
+    }
+    out
+}
+
+fn golden(medium: &str, extra: &[&str]) -> BootDocs {
+    let t = tree(medium, extra);
+    let d = find(&t, &[]);
+    let file = fixtures().join(format!("{medium}.golden"));
+    let got = show(&d);
+    if std::env::var_os("UPDATE_GOLDENS").is_some() {
+        std::fs::write(&file, &got).unwrap();
+    }
+    let want = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(got, want, "UPDATE_GOLDENS=1 rewrites {}", file.display());
+    d
+}
+
+#[test]
+fn debians_menu_of_many_files() {
+    let extra = ["install.amd/vmlinuz", "install.amd/initrd.gz", "install.amd/gtk/initrd.gz"];
+    let d = golden("debian", &extra);
+    let k = d.kernels(&tree("debian", &extra));
+    let shown: Vec<_> = k.iter().map(|k| (k.initrds[0].to_string(), k.default)).collect();
+    let want =
+        [("install.amd/gtk/initrd.gz".to_string(), true), ("install.amd/initrd.gz".into(), false)];
+    assert_eq!(shown, want);
+}
+
+#[test]
+fn anacondas_menus() {
+    let extra = [
+        "isolinux/vmlinuz",
+        "isolinux/initrd.img",
+        "images/pxeboot/vmlinuz",
+        "images/pxeboot/initrd.img",
+    ];
+    golden("lorax", &extra);
+}
+
+#[test]
+fn odd_menus() {
+    golden("odd", &[]);
+}
+
+#[test]
+fn the_vendors_entries_are_understood() {
+    let Some(dir) = support::vendor_configs() else { return };
+    for (file, linux, default) in [
+        ("proxmox-ve/grub.cfg", 5, "1"),
+        ("debian12-netboot/grub.cfg", 26, "0"),
+        ("ubuntu-live-server/grub.cfg", 3, "0"),
+        ("talos/grub.cfg", 2, "0"),
+        ("opensuse/grub-efi.cfg", 6, "1"),
+        ("alpine/grub.cfg", 1, "0"),
+        ("almalinux9-custom/EFI/BOOT/grub.cfg", 5, "0"),
+        ("fedora-lorax/grub2-efi.cfg", 4, "1"),
+    ] {
+        let doc = grub::Doc::parse(&std::fs::read(dir.join(file)).unwrap()).unwrap();
+        let e = doc.entries(&TreePath::root());
+        let n = e.iter().filter(|e| matches!(e.payload, Payload::Linux { .. })).count();
+        let d: Vec<_> = e.iter().filter(|e| e.default).map(|e| &e.id[..]).collect();
+        assert_eq!((n, &d[..]), (linux, &[default][..]), "{file}: {e:#?}");
+    }
+}
+
+/// The real netboot tree: SYSLINUX's paths start two folders above its configuration.
+#[test]
+fn debians_netboot_package() {
+    let top = "/usr/lib/debian-installer/images/12/amd64/text";
+    let Some(top) = support::packaged(top, "debian-installer-12-netboot-amd64") else { return };
+    let mut t = Tree::new();
+    for f in files_below(&top) {
+        let at = f.strip_prefix(&top).unwrap().to_str().unwrap().parse().unwrap();
+        let name = f.file_name().unwrap();
+        let text = f.extension().is_some_and(|e| e == "cfg") || name == "default";
+        t.insert(at, Node::file(if text { std::fs::read(&f).unwrap() } else { b"x".to_vec() }));
+    }
+    let d = find(&t, &[]);
+    let k = d.kernels(&t);
+    assert_eq!(k.len(), 1, "{}", show(&d));
+    assert_eq!(k[0].kernel.to_string(), "debian-installer/amd64/linux");
+    assert_eq!(k[0].initrds[0].to_string(), "debian-installer/amd64/initrd.gz");
+    assert!(k[0].default, "{}", show(&d));
+    let entries = d.entries();
+    assert!(entries.iter().any(|e| e.entry.id == "rescue" && e.entry.title == "Rescue mode"));
+}
+
+#[test]
+fn hostile_documents_end() {
+    let big = "x".repeat(1 << 20);
+    let many = [
+        "label a\n".repeat(100_000),
+        "serial 0\n".repeat(100_000),
+        "ui vesamenu.c32\n".repeat(50_000),
+        "menu begin\n".repeat(100_000),
+        format!("append {big}\nlabel a\nkernel {big}\n"),
+        "label a\nkernel k\nappend ".to_owned() + &"a=\"b ".repeat(50_000),
+    ];
+    for text in &many {
+        let mut d = syslinux::Doc::parse(text.as_bytes()).unwrap();
+        d.set_serial(&port());
+        d.set_text_menu();
+        d.entries(&TreePath::root());
+        let _ = d.edit_cmdline("a", |c| c.append("x"));
+    }
+    let grubs = [
+        "menuentry a { linux /k }\n".repeat(30_000),
+        "if a; then\n".repeat(100_000),
+        "{".repeat(100_000),
+        "$".repeat(100_000),
+        "a=b\n".repeat(100_000),
+        format!("a={big}\n{}", "linux /k $a\n".repeat(10_000)),
+        "linux /k ".to_owned() + &"a ".repeat(200_000),
+    ];
+    for text in &grubs {
+        if let Ok(mut d) = grub::Doc::parse(text.as_bytes()) {
+            d.set_serial(&port()).unwrap();
+            d.entries(&TreePath::root());
+            d.requests(&TreePath::root());
+            let _ = d.edit_cmdline(grub::DIRECT, |c| c.set("console=x"));
+        }
+    }
+    assert!(grub::Doc::parse(b"a\0b").is_err() && syslinux::Doc::parse(b"a\0b").is_err());
+    let too_big = vec![b'\n'; syslinux::MAX_LEN + 1];
+    assert!(syslinux::Doc::parse(&too_big).is_err() && grub::Doc::parse(&too_big).is_err());
+    let bomb = format!("#!ipxe\nset a {}\n{}", "y".repeat(16_000), "x ${a}\n".repeat(100_000));
+    ipxe::Script::parse(bomb.as_bytes()).unwrap();
+}
+
+/// Pieces that scripts are made of, so that most examples parse.
+fn pieces(words: &'static [&'static str]) -> impl Strategy<Value = String> {
+    proptest::collection::vec(proptest::sample::select(words), 0..40).prop_map(|v| v.concat())
+}
+
+const SYSLINUX: &[&str] = &[
+    "label ",
+    "a",
+    "\n",
+    "\r\n",
+    " ",
+    "\t",
+    "kernel k",
+    "append ",
+    "initrd=i,j",
+    "serial 0",
+    "ui gfxboot",
+    "menu ",
+    "begin",
+    "end",
+    "default ",
+    "vesamenu.c32",
+    "text help\n",
+    "endtext\n",
+    "-",
+    "include x",
+    "\"",
+    "é",
+];
+const GRUB: &[&str] = &[
+    "menuentry ",
+    "'a b'",
+    " {",
+    "}",
+    "\n",
+    ";",
+    "linux /k",
+    " a=b",
+    " \"c d\"",
+    "\\\n",
+    "$x",
+    "${y}",
+    "if ",
+    "then ",
+    "fi",
+    "else\n",
+    "#",
+    "'",
+    "\"",
+    "set x=1",
+    "terminal_output gfxterm\n",
+    "submenu s",
+    "\r\n",
+    " \t",
+    "\\",
+    "{{ t }}",
+];
+
+proptest! {
+    #[test]
+    fn syslinux_edits_undo(text in pieces(SYSLINUX)) {
+        let mut d = syslinux::Doc::parse(text.as_bytes()).unwrap();
+        prop_assert_eq!(d.to_bytes(), text.as_bytes());
+        d.set_serial(&port());
+        let menu = d.set_text_menu();
+        prop_assert_eq!(d.unset_text_menu(), menu);
+        prop_assert!(d.remove_serial());
+        prop_assert_eq!(String::from_utf8(d.to_bytes()).unwrap(), text.clone());
+        d.entries(&TreePath::root());
+    }
+
+    #[test]
+    fn grub_edits_undo(text in pieces(GRUB)) {
+        if let Ok(mut d) = grub::Doc::parse(text.as_bytes()) {
+            prop_assert_eq!(d.to_bytes(), text.as_bytes());
+            prop_assert!(d.set_serial(&port()).unwrap());
+            for e in d.entries(&TreePath::root()) {
+                if d.edit_cmdline(&e.id, |c| c.append("zz=1 2")).is_ok() {
+                    d.edit_cmdline(&e.id, |c| { c.remove("zz"); Ok(()) }).unwrap();
+                }
+            }
+            prop_assert!(d.remove_serial().unwrap());
+            prop_assert_eq!(String::from_utf8(d.to_bytes()).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn any_bytes_that_parse_come_back(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        if let Ok(d) = syslinux::Doc::parse(&bytes) {
+            d.entries(&TreePath::root());
+            prop_assert_eq!(d.to_bytes(), bytes.clone());
+        }
+        if let Ok(d) = grub::Doc::parse(&bytes) {
+            d.entries(&TreePath::root());
+            prop_assert_eq!(d.to_bytes(), bytes.clone());
+        }
+        let _ = ipxe::Script::parse(&[b"#!ipxe\n", &bytes[..]].concat());
+    }
+}

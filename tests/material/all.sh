@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Makes all test material in the folder $1. What is there already stays.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+out=${1:?usage: all.sh FOLDER}
+mkdir -p "$out"
+for script in validators hard-cases debian-installer-iso dracut-initrd el-iso debian-live; do
+  echo "material: $script"
+  "$here/$script.sh" "$out"
+done

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Installs what the tests need: Debian packages, by name, through apt. Does nothing where all are there.
+set -euo pipefail
+packages=(
+  qemu-system-x86 ovmf ipxe ipxe-qemu            # proof by boot
+  debian-installer-12-netboot-amd64 memtest86+   # real kernels, initrds, ISOs
+  xorriso genisoimage isomd5sum libarchive-tools p7zip-full cpio   # oracles
+  mtools dosfstools gdisk fdisk squashfs-tools squashfs-tools-ng
+  isolinux syslinux-common grub-efi-amd64-bin grub-pc-bin grub-common
+  mmdebstrap debconf debconf-utils openssl time zstd python3-venv busybox-static
+  dracut-core dracut-network dracut-live isc-dhcp-client iputils-arping
+)
+missing=()
+for p in "${packages[@]}"; do
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing+=("$p")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+echo "installing: ${missing[*]}"
+sudo=; [ "$(id -u)" -eq 0 ] || sudo=sudo
+export DEBIAN_FRONTEND=noninteractive
+$sudo apt-get update -qq
+$sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -1,0 +1,147 @@
+//! Every fixture is known for what it is, and gets its own recipe; labels never make a vendor up.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use isowright::content::tree::Tree;
+use isowright::family::draft::{Draft, Hosted};
+use isowright::media::identity::{Identity, VolumeLabels, identify};
+use isowright::model::profile::Profile;
+use isowright::recipe::{bundled, select::select};
+use support::{fixture, fixtures};
+
+fn known(tree: &Tree, volume_id: &str) -> Identity {
+    identify(tree, &VolumeLabels { volume_id: volume_id.to_owned(), ..VolumeLabels::default() })
+}
+
+/// Fixture, distribution, version, variant, recipe.
+const WANTED: [(&str, &str, &str, &str, &str); 14] = [
+    ("almalinux-10-dvd", "AlmaLinux", "10.0", "dvd", "almalinux"),
+    ("almalinux-9-dvd", "AlmaLinux", "9.4", "dvd", "almalinux"),
+    ("centos-7-dvd", "CentOS", "7.9", "dvd", "centos"),
+    ("centos-stream-9-dvd", "CentOS Stream", "9", "dvd", "centos-stream"),
+    ("debian-12-dvd", "Debian GNU/Linux", "12.5.0", "dvd", "debian"),
+    ("debian-12-netinst", "Debian GNU/Linux", "12.5.0", "netinst", "debian"),
+    ("debian-live-12", "Debian GNU/Linux", "12.5.0", "live", "debian-live"),
+    ("devuan-5-netinst", "Devuan GNU/Linux", "5.0.0", "netinst", "devuan"),
+    ("fedora-40-server", "Fedora", "40", "dvd", "fedora"),
+    ("generic-linux", "", "", "", "generic"),
+    ("oracle-8-dvd", "Oracle Linux", "8.9", "dvd", "oracle"),
+    ("rhel-8-dvd", "Red Hat Enterprise Linux", "8.10.0", "dvd", "rhel"),
+    ("rocky-9-boot", "Rocky Linux", "9.4", "boot", "rocky"),
+    ("rocky-9-minimal", "Rocky Linux", "9.4", "minimal", "rocky"),
+];
+
+#[test]
+fn every_fixture_gets_its_recipe() {
+    let mut names: Vec<&str> = WANTED.iter().map(|w| w.0).collect();
+    names.sort_unstable();
+    let mut listed = fixtures();
+    listed.sort_unstable();
+    assert_eq!(names, listed, "fixtures/INDEX and this list differ");
+    let recipes = bundled().expect("recipes");
+    for (name, distro, version, variant, recipe) in WANTED {
+        let (tree, volume_id) = fixture(name);
+        let id = known(&tree, &volume_id);
+        let value = |f: &Option<isowright::media::identity::Fact<String>>| {
+            f.as_ref().map_or(String::new(), |f| f.value.clone())
+        };
+        assert_eq!(
+            (value(&id.distro), value(&id.version), value(&id.variant)),
+            (distro.into(), version.into(), variant.into()),
+            "{name}: {id:?}"
+        );
+        let s = select(&recipes, &id, &tree, true).expect(name);
+        assert_eq!(s.recipe.name, recipe, "{name}: {:?}", s.evidence);
+        assert!(!s.evidence.is_empty());
+        assert_eq!(s.assumed, name == "generic-linux", "{name}");
+        let files = s.recipe.boot_files(&tree);
+        assert_eq!(files.is_none(), s.recipe.netboot.is_some(), "{name}: {files:?}");
+    }
+}
+
+#[test]
+fn a_medium_that_says_nothing_is_known_by_its_label_and_that_is_told() {
+    let (mut tree, volume_id) = fixture("rocky-9-boot");
+    for marker in [".treeinfo", ".discinfo"] {
+        tree.remove(&marker.parse().expect("path"));
+    }
+    let id = known(&tree, &volume_id);
+    let distro = id.distro.clone().expect("distro");
+    assert!(distro.assumed && distro.evidence.contains("Rocky-9-4-x86_64-dvd"), "{distro:?}");
+    let recipes = bundled().expect("recipes");
+    let s = select(&recipes, &id, &tree, true).expect("selects");
+    assert_eq!((s.recipe.name.as_str(), s.assumed), ("rocky", true));
+}
+
+#[test]
+fn a_wrong_label_does_not_outweigh_the_mediums_own_word() {
+    let (tree, _) = fixture("rocky-9-boot");
+    let id = known(&tree, "AlmaLinux-8-3-x86_64-dvd");
+    assert_eq!(id.distro.as_ref().expect("distro").value, "Rocky Linux");
+    assert_eq!(id.version.as_ref().expect("version").value, "9.4");
+}
+
+#[test]
+fn families_speak_for_every_fixture() {
+    let metal = Profile::metal().expect("metal");
+    let recipes = bundled().expect("recipes");
+    for name in fixtures() {
+        let (tree, volume_id) = fixture(&name);
+        let id = known(&tree, &volume_id);
+        let recipe = select(&recipes, &id, &tree, true).expect("selects").recipe;
+        let mut facts = recipe.facts(&id, &tree);
+        let mut draft = Draft::default();
+        recipe.family.say(&facts, &metal, &mut draft).expect(&name);
+        let hosted = match name.as_str() {
+            n if n.starts_with("debian-1") || n.starts_with("devuan") => Hosted::Nothing,
+            "generic-linux" => Hosted::Nothing,
+            "debian-live-12" => {
+                Hosted::Files(vec!["live/filesystem.squashfs".parse().expect("path")])
+            }
+            _ => Hosted::WholeTree,
+        };
+        assert_eq!(draft.hosted, hosted, "{name}");
+        let warned = draft.notes.iter().any(|n| n.text.contains("carries no packages"));
+        assert_eq!(warned, name == "rocky-9-boot", "{name}: {:?}", draft.notes);
+        if name == "debian-12-dvd" {
+            facts.base_url = Some("http://192.0.2.1/d/".into());
+            let mut draft = Draft::default();
+            recipe.family.say(&facts, &metal, &mut draft).expect(&name);
+            assert_eq!(draft.hosted, Hosted::WholeTree);
+            let preseed = draft.in_initrd.iter().find(|m| m.path.to_string() == "preseed.cfg");
+            let text = String::from_utf8(preseed.expect("made").bytes.clone()).expect("utf-8");
+            assert!(text.contains("d-i mirror/http/directory string /d/repo\n"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn debian_asks_for_what_its_media_have_not() {
+    let recipes = bundled().expect("recipes");
+    let (tree, volume_id) = fixture("debian-12-netinst");
+    let id = known(&tree, &volume_id);
+    let recipe = select(&recipes, &id, &tree, true).expect("selects").recipe;
+    let netboot = recipe.netboot.as_ref().expect("netboot");
+    let (kernel, _) = netboot.packaged(&id).expect("packaged");
+    assert_eq!(
+        kernel.to_str(),
+        Some("/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64/linux")
+    );
+    let ask = netboot.ask(&id);
+    assert!(ask.contains("debian-installer-12-netboot-amd64"), "{ask}");
+    assert!(ask.contains("dists/bookworm/main/installer-amd64/"), "{ask}");
+}
+
+#[test]
+fn a_live_medium_of_a_known_vendor_is_not_taken_for_its_installer() {
+    let tree: Tree = ["LiveOS/squashfs.img", "images/pxeboot/vmlinuz", "images/pxeboot/initrd.img"]
+        .iter()
+        .map(|p| (p.parse().expect("path"), isowright::content::tree::Node::file("x")))
+        .collect();
+    let id = known(&tree, "Fedora-WS-Live-40-1-14");
+    assert_eq!(id.distro.as_ref().expect("distro").value, "Fedora");
+    assert_eq!(id.variant.as_ref().expect("variant").value, "live");
+    let recipes = bundled().expect("recipes");
+    assert_eq!(select(&recipes, &id, &tree, true).expect("selects").recipe.name, "generic");
+}
