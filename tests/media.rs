@@ -338,9 +338,9 @@ fn boot_catalogs_and_partitions_are_as_xorriso_reports() {
                 }
                 "El Torito img opts" => {
                     let e = entry(w[0]);
-                    let info = w.iter().any(|o| *o == "boot-info-table");
+                    let info = w.contains(&"boot-info-table");
                     assert_eq!(e.boot_info.is_some_and(|i| i.ok), info, "{place}");
-                    let hybrid = w.iter().any(|o| *o == "isohybrid-suitable");
+                    let hybrid = w.contains(&"isohybrid-suitable");
                     assert_eq!(e.isohybrid, hybrid, "{place}");
                 }
                 "El Torito img blks" => {

@@ -76,7 +76,7 @@ pub(super) struct Descriptors {
 }
 
 pub(super) enum Found {
-    Iso(Descriptors),
+    Iso(Box<Descriptors>),
     /// UDF at this offset, without ISO 9660.
     UdfOnly(u64),
     Nothing,
@@ -126,7 +126,7 @@ pub(super) fn read(image: &Content) -> Result<Found> {
         ));
     }
     let (joliet, boot_catalog, udf_at) = (scan.joliet, scan.boot_catalog, scan.udf_at);
-    Ok(Found::Iso(Descriptors { volume, joliet, boot_catalog, udf_at, notes }))
+    Ok(Found::Iso(Box::new(Descriptors { volume, joliet, boot_catalog, udf_at, notes })))
 }
 
 #[derive(Default)]
@@ -183,6 +183,10 @@ fn volume(d: &[u8], at: u64) -> Result<Volume> {
 }
 
 fn block_size(d: &[u8], at: u64) -> Result<u32> {
+    if le16(d, 128) != u16::from_be_bytes([d[130], d[131]]) {
+        let what = "the block size's two byte orders disagree (ECMA-119 7.2.3)";
+        return Err(Error::corrupt(what, at + 128));
+    }
     match le16(d, 128) {
         n @ (512 | 1024 | 2048) => Ok(u32::from(n)),
         n => Err(Error::unsupported(format!("logical blocks of {n} bytes (ECMA-119 8.4.12)"))
@@ -198,7 +202,7 @@ fn root(d: &[u8], at: u64) -> Result<Root> {
         let what = "the volume descriptor's root record is not one (ECMA-119 8.4.18)";
         return Err(Error::corrupt(what, record_at));
     }
-    if be32(r, 6) != lba && be32(r, 14) != len {
+    if be32(r, 6) != lba || be32(r, 14) != len {
         let what = "the root record's two byte orders disagree (ECMA-119 7.3.3)";
         return Err(Error::corrupt(what, record_at));
     }

@@ -8,7 +8,7 @@ pub(super) fn is_joliet(descriptor: &[u8]) -> bool {
 
 /// The name in an identifier, as UTF-8, without the version. `None` where it is no UTF-16.
 pub(super) fn name(id: &[u8]) -> Option<Vec<u8>> {
-    if id.len() % 2 != 0 {
+    if !id.len().is_multiple_of(2) {
         return None;
     }
     let units = id.chunks_exact(2).map(|c| u16::from_be_bytes([c[0], c[1]]));

@@ -3,7 +3,7 @@
 //! | file | source |
 //! |---|---|
 //! | `descriptors.rs` | ECMA-119 (4th edition) clause 8; ECMA-167 part 2 to recognise UDF |
-//! | `read.rs` | ECMA-119 clauses 6.8 and 9: directories and extents |
+//! | `read.rs`, `record.rs` | ECMA-119 clauses 6.8 and 9: directories and extents |
 //! | `rockridge.rs` | SUSP 1.12, RRIP 1.12 |
 //! | `joliet.rs` | Joliet specification, 1995 |
 //! | `eltorito.rs` | El Torito 1.0, UEFI 2.10 section 13.3.2.1 |
@@ -17,6 +17,7 @@ pub mod eltorito;
 pub mod hybrid;
 mod joliet;
 pub mod read;
+mod record;
 mod rockridge;
 
 use crate::content::Content;
@@ -87,7 +88,7 @@ pub fn open(image: &Content) -> Result<Option<Iso>> {
     views.extend(d.joliet.as_ref().map(|_| View::Joliet));
     views.push(View::Plain);
     let view = views.iter().copied().find(|v| *v != View::Udf).unwrap_or(View::Plain);
-    open_view(image, d, view, views, skip).map(Some)
+    open_view(image, *d, view, views, skip).map(Some)
 }
 
 fn open_view(

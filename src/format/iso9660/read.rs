@@ -6,12 +6,12 @@
 
 use super::descriptors::{Root, SECTOR};
 use super::joliet;
+use super::record::{FLAG_ASSOCIATED, FLAG_DIRECTORY, FLAG_MORE_EXTENTS, Raw, plain_name};
 use super::rockridge::{Facts, Susp};
 use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::content::tree::{Node, NodeKind, Tree};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::fields::{be32, le32, short_date};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a tree may come to in memory, about, in bytes: 100,000 entries with paths of 100 bytes.
@@ -20,6 +20,8 @@ pub const MAX_MEMORY: usize = 40 << 20;
 const MAX_DIRECTORY: u64 = 64 << 20;
 /// Folders inside folders. ECMA-119 says 8, Rock Ridge trees have been seen with 30.
 const MAX_DEPTH: u16 = 200;
+/// Entries with names that no tree can hold.
+const MAX_LEFT_OUT: u32 = 10_000;
 /// Bytes read at a time; a whole number of sectors.
 const CHUNK: u64 = 256 << 10;
 /// Bytes that a node takes beside its path, its link's target and its further extents.
@@ -44,56 +46,6 @@ pub struct Record {
 /// Each entry's place in the image.
 pub type Records = BTreeMap<TreePath, Record>;
 
-/// A directory record, ECMA-119 9.1.
-pub(super) struct Raw<'a>(&'a [u8]);
-
-impl<'a> Raw<'a> {
-    /// The record at the start of `b`; `None` where there is none that fits.
-    pub fn first(b: &'a [u8]) -> Option<Self> {
-        let len = usize::from(*b.first()?);
-        let b = b.get(..len)?;
-        (len >= 34 && 33 + usize::from(b[32]) <= len && b[32] > 0).then_some(Raw(b))
-    }
-
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn id(&self) -> &'a [u8] {
-        &self.0[33..33 + usize::from(self.0[32])]
-    }
-
-    /// What follows the name and its padding to an even length.
-    pub fn system_use(&self) -> &'a [u8] {
-        self.0.get((33 + usize::from(self.0[32])).next_multiple_of(2)..).unwrap_or_default()
-    }
-
-    fn is_dots(&self) -> bool {
-        matches!(self.id(), [0] | [1])
-    }
-
-    /// Byte offset of the data, behind the extended attribute record.
-    fn start(&self, block_size: u64) -> u64 {
-        (u64::from(le32(self.0, 2)) + u64::from(self.0[1])) * block_size
-    }
-
-    fn data_len(&self) -> u64 {
-        u64::from(le32(self.0, 10))
-    }
-
-    fn flags(&self) -> u8 {
-        self.0[25]
-    }
-
-    fn byte_orders_agree(&self) -> bool {
-        le32(self.0, 2) == be32(self.0, 6) && le32(self.0, 10) == be32(self.0, 14)
-    }
-}
-
-const FLAG_DIRECTORY: u8 = 0x02;
-const FLAG_ASSOCIATED: u8 = 0x04;
-const FLAG_MORE_EXTENTS: u8 = 0x80;
-
 /// Reads the tree below `root`.
 ///
 /// # Errors
@@ -117,6 +69,7 @@ pub(super) fn walk(
         emptied: BTreeSet::new(),
         moved: Vec::new(),
         notes: Vec::new(),
+        left_out: 0,
         sloppy: BTreeMap::new(),
     };
     let path = TreePath::root();
@@ -165,6 +118,7 @@ struct Walk<'a> {
     /// Relocated folders: where they stand, and where their record does.
     moved: Vec<(u64, u64)>,
     notes: Vec<String>,
+    left_out: u32,
     /// Faults that come by the thousand: how often, and where first.
     sloppy: BTreeMap<&'static str, (u32, String)>,
 }
@@ -217,6 +171,15 @@ impl Walk<'_> {
     /// ECMA-119 6.8.1.1: a record does not cross a sector's end; the rest of a sector is zero.
     fn sector(&mut self, f: &Folder, sector: &[u8], at: u64, p: &mut Progress) -> Result<()> {
         let mut off = 0;
+        if at == f.start
+            && Raw::first(sector).is_none_or(|r| !r.is_dot_of(f.start, self.block_size))
+        {
+            self.sloppy(
+                "a folder that does not begin with its own record (ECMA-119 6.8.2.2)",
+                &f.path,
+                at,
+            );
+        }
         while off < sector.len() && sector[off] != 0 {
             let at = at + off as u64;
             let Some(r) = Raw::first(&sector[off..]) else {
@@ -229,6 +192,10 @@ impl Walk<'_> {
                 self.record(f, &r, at, p)?;
             }
             off += r.len();
+        }
+        if sector[off..].iter().any(|b| *b != 0) {
+            let why = "bytes behind a folder's last record, which may hide some (ECMA-119 6.8.1.1)";
+            self.sloppy(why, &f.path, at + off as u64);
         }
         Ok(())
     }
@@ -257,15 +224,10 @@ impl Walk<'_> {
         let path = match self.name(r.id(), &facts, &f.path) {
             Ok(path) => path,
             Err(why) => {
-                let id = r.id().escape_ascii();
-                let name = facts.name.as_deref().map(|n| n.escape_ascii().to_string());
-                let what = name.unwrap_or_else(|| id.to_string());
-                self.notes_push(format!(
-                    "/{}: \"{what}\" is left out: {why} (at offset {at:#x})",
-                    f.path
-                ));
                 p.skipping = more;
-                return Ok(());
+                let name = facts.name.as_deref().unwrap_or(r.id()).escape_ascii();
+                let what = format!("\"{name}\" is left out: {why}");
+                return self.left_out(&f.path, &what, at);
             }
         };
         self.spend(
@@ -280,10 +242,17 @@ impl Walk<'_> {
                 "the two byte orders of a number disagree (ECMA-119 7.3.3); little-endian is used";
             self.sloppy(why, &path, at);
         }
-        if facts.child.is_some() || r.flags() & FLAG_DIRECTORY != 0 {
+        if r.has_attribute_record() {
+            self.sloppy("data behind an extended attribute record, which is skipped", &path, at);
+        }
+        let directory = facts.child.is_some() || r.flags() & FLAG_DIRECTORY != 0;
+        if !facts.agree(directory) {
+            self.sloppy("Rock Ridge's file type is not what the record is", &path, at);
+        }
+        if directory {
             return self.subfolder(f, path, r, facts, at);
         }
-        if r.flags() & FLAG_ASSOCIATED != 0 || (r.0[26], r.0[27]) != (0, 0) {
+        if r.flags() & FLAG_ASSOCIATED != 0 || r.is_interleaved() {
             self.note(&path, "left out: associated and interleaved files are not supported", at);
             p.skipping = more;
             return Ok(());
@@ -310,7 +279,7 @@ impl Walk<'_> {
         facts: Facts,
         at: u64,
     ) -> Result<()> {
-        let mut node = Node { kind: NodeKind::Dir, mode: 0o555, mtime: short_date(&r.0[18..25]) };
+        let mut node = Node { kind: NodeKind::Dir, mode: 0o555, mtime: r.mtime() };
         node.mode = facts.mode.map_or(node.mode, |m| m & 0o7777);
         node.mtime = facts.mtime.or(node.mtime);
         let (mut start, mut len) = (r.start(self.block_size), r.data_len());
@@ -351,7 +320,7 @@ impl Walk<'_> {
 
     fn file(&mut self, path: TreePath, r: &Raw, facts: Facts, at: u64) -> Result<Option<Partial>> {
         let mode = facts.mode.map_or(0o444, |m| m & 0o7777);
-        let mtime = facts.mtime.or_else(|| short_date(&r.0[18..25]));
+        let mtime = facts.mtime.or_else(|| r.mtime());
         let record = Record { at, data_at: r.start(self.block_size) };
         let special = facts.special();
         let kind = match (facts.target, special) {
@@ -407,6 +376,17 @@ impl Walk<'_> {
             );
             return Err(Error::new(ErrorKind::Unsupported, what).at(at));
         }
+        Ok(())
+    }
+
+    /// Notes an entry that can't be shown. A real medium has a few, if any.
+    fn left_out(&mut self, dir: &TreePath, what: &str, at: u64) -> Result<()> {
+        self.left_out += 1;
+        if self.left_out > MAX_LEFT_OUT {
+            let what = format!("more than {MAX_LEFT_OUT} entries have names that can't be shown");
+            return Err(Error::unsupported(what).at(at));
+        }
+        self.note(dir, what, at);
         Ok(())
     }
 
@@ -481,29 +461,5 @@ impl Walk<'_> {
             true
         });
         self.notes.append(&mut notes);
-    }
-}
-
-/// ECMA-119 7.5: `NAME.EXT;VERSION`. The version and a dot without an extension are not shown.
-fn plain_name(id: &[u8]) -> &[u8] {
-    let stem = match id.iter().rposition(|&b| b == b';') {
-        Some(i) if id[i + 1..].iter().all(u8::is_ascii_digit) => &id[..i],
-        _ => id,
-    };
-    match stem.strip_suffix(b".") {
-        Some(s) if !s.is_empty() => s,
-        _ => stem,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plain_names_lose_version_and_lone_dot() {
-        assert_eq!(plain_name(b"BOOT.CAT;1"), b"BOOT.CAT");
-        assert_eq!(plain_name(b"VMLINUZ.;1"), b"VMLINUZ");
-        assert_eq!(plain_name(b"A;B"), b"A;B");
     }
 }

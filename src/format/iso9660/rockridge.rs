@@ -56,6 +56,18 @@ impl Facts {
         }
     }
 
+    /// Whether PX's file type goes with what else the record says.
+    pub fn agree(&self, directory: bool) -> bool {
+        match self.mode.map(|m| m & 0o170_000) {
+            None => true,
+            // A relocated folder's placeholder is an empty file; makers differ in its PX.
+            Some(_) if self.child.is_some() => true,
+            Some(0o040_000) => directory,
+            Some(0o120_000) => !directory && self.target.is_some(),
+            Some(_) => !directory && self.target.is_none(),
+        }
+    }
+
     fn entry(&mut self, e: &[u8]) {
         let data = &e[4..];
         match &e[..2] {
@@ -255,7 +267,7 @@ pub(super) fn probe(image: &Content, volume: &Volume, joliet: bool) -> Result<Op
     let mut skip = None;
     let (mut announced, mut named, mut entries) = (false, false, 0);
     let mut rest = &sector[..];
-    while let Some(r) = super::read::Raw::first(rest) {
+    while let Some(r) = super::record::Raw::first(rest) {
         let area = match (entries, skip) {
             (0, _) => r.system_use(),
             (_, Some(n)) => r.system_use().get(usize::from(n)..).unwrap_or_default(),
