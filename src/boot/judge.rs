@@ -123,6 +123,7 @@ pub struct Judge {
     panic: Regex,
     banner: Regex,
     ipxe_error: Regex,
+    own_words: Regex,
     matched: Option<(Duration, String)>,
     /// The end of the last download.
     fetched: Option<Duration>,
@@ -148,6 +149,10 @@ impl Judge {
             banner: Regex::new(r"Linux version \d")?,
             // Every message of iPXE about a failure ends in the address of its explanation.
             ipxe_error: Regex::new(r"https?://ipxe\.org/[0-9a-f]{6,8}")?,
+            // What our boot.ipxe says before it gives up.
+            own_words: Regex::new(
+                r"isowright: (this machine has less|this iPXE does not|.* could not be started).*",
+            )?,
             matched: None,
             fetched: None,
             since: 0,
@@ -160,7 +165,7 @@ impl Judge {
     /// Bytes on the first port; gives the clean text.
     pub fn com1(&mut self, now: Duration, bytes: &[u8]) -> String {
         let new = self.com1.take(bytes);
-        if self.ipxe_error.is_match(&new) {
+        if self.ipxe_error.is_match(&new) || self.own_words.is_match(&new) {
             self.stumbled.get_or_insert(now);
         }
         new
@@ -228,7 +233,8 @@ impl Judge {
                 if let Some(path) = &self.missing {
                     return Some(Why::Missing { path: path.clone() });
                 }
-                if let Some(line) = self.com1.line_of(&self.ipxe_error) {
+                let stopped = self.com1.line_of(&self.own_words);
+                if let Some(line) = stopped.or_else(|| self.com1.line_of(&self.ipxe_error)) {
                     return Some(Why::Ipxe { line: line.to_string() });
                 }
             }

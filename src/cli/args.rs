@@ -115,6 +115,9 @@ pub struct Extract {
     /// List what would be written; write nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// For machines: what was written
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `plan` and `build` share.

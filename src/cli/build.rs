@@ -124,7 +124,7 @@ fn earlier(out: &Path) -> Result<Option<Manifest>> {
     match path.exists() {
         true => Manifest::from_json(&resolve::read_file(&path, 256 << 20)?)
             .map(Some)
-            .map_err(|e| e.source_name(path.display())),
+            .map_err(|e| e.source_name(path.display()).hint("remove it to start again")),
         false => Ok(None),
     }
 }

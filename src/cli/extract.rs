@@ -37,6 +37,9 @@ pub fn run(a: &Extract) -> Result<Outcome> {
     write(&sink, &items, &bar).map_err(|e| e.source_name(a.output.display()))?;
     sink.finish()?;
     bar.end();
+    if a.json {
+        return report(&items);
+    }
     for n in media.notes() {
         eprintln!("note: {}", term::safe(n));
     }
@@ -50,6 +53,17 @@ pub fn run(a: &Extract) -> Result<Outcome> {
     }
     let files = items.iter().filter(|i| i.node.content().is_some()).count();
     term::out(&format!("{files} files, {} in {}\n", human(total), a.output.display()));
+    Ok(Outcome::Done)
+}
+
+/// One row per item; a device, pipe or socket was left out.
+fn report(items: &[Item]) -> Result<Outcome> {
+    let row = |i: &Item| {
+        let special = matches!(i.node.kind, NodeKind::Special(_));
+        serde_json::json!({"path": i.to, "size": i.node.size(), "written": !special})
+    };
+    let rows: Vec<_> = items.iter().map(row).collect();
+    term::out(&format!("{:#}\n", serde_json::Value::from(rows)));
     Ok(Outcome::Done)
 }
 

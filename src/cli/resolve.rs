@@ -141,7 +141,10 @@ fn from_job(a: &Source) -> Result<Wish> {
         target: Target {
             base_url: job.base_url.as_deref().map(base_url).transpose()?,
             netboot,
-            own_answers: own_of(&profile, Some(&beside))?,
+            own_answers: match &job.answers {
+                Some(f) => Some(own(f)?),
+                None => own_of(&profile, Some(&beside))?,
+            },
             ..Target::default()
         },
         profile,

@@ -20,6 +20,9 @@ pub struct Job {
     /// The profile: a path, or the profile itself; the bundled `metal` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<JobProfile>,
+    /// The operator's own kickstart or preseed, in place of ours and of the profile's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<PathBuf>,
     /// Kernel and initrd for media whose own can't netboot (Debian).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub netboot: Option<NetbootFiles>,
@@ -104,6 +107,7 @@ impl Job {
             }
             None => {}
         }
+        paths.extend(self.answers.iter_mut());
         if let Some(n) = &mut self.netboot {
             paths.extend([&mut n.kernel, &mut n.initrd]);
         }
