@@ -11,12 +11,12 @@ use std::time::Duration;
 pub fn run(a: &Boot) -> Result<Outcome> {
     let mut o = Options::new(&a.dir);
     o.firmware = a.firmware.iter().map(|f| f.parse()).collect::<Result<_>>()?;
-    o.expect = a
-        .expect
-        .as_deref()
-        .map(regex::Regex::new)
-        .transpose()
-        .map_err(|e| Error::usage("--expect is no regular expression").because(e))?;
+    o.expect = a.expect.as_deref().map(regex::Regex::new).transpose().map_err(|e| {
+        let why = e.to_string();
+        let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        Error::usage(format!("--expect is no regular expression: {why}"))
+            .hint("a backslash in front takes ( [ . and the like as they are")
+    })?;
     o.nics = a.nics;
     o.memory_mib = a.memory;
     o.timeout = Duration::from_secs(a.timeout);

@@ -59,12 +59,31 @@ fn show(name: &str, folder: Option<&Path>) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+fn clean(file: &Path) -> Outcome {
+    term::out(&format!("{}: nothing to complain about\n", file.display()));
+    Outcome::Done
+}
+
+/// A profile has consoles at its top level; a recipe and a job have none.
+fn is_profile(text: &str) -> bool {
+    let top = text.lines().take_while(|l| !l.trim_start().starts_with('['));
+    top.into_iter().any(|l| l.split('=').next().is_some_and(|k| k.trim() == "console"))
+}
+
 fn lint_file(file: &Path) -> Result<Outcome> {
     let text = resolve::read_text(file)?;
+    if is_profile(&text) {
+        return match Profile::from_toml(&text, &file.display().to_string()) {
+            Ok(_) => Ok(clean(file)),
+            Err(e) => {
+                term::out(&format!("{}\n", term::safe(&e.to_string())));
+                Ok(Outcome::Different)
+            }
+        };
+    }
     let findings = lint::lint(&text, &recipe::bundled()?);
     if findings.is_empty() {
-        term::out(&format!("{}: nothing to complain about\n", file.display()));
-        return Ok(Outcome::Done);
+        return Ok(clean(file));
     }
     let mut s = String::new();
     for f in &findings {

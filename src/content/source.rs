@@ -73,7 +73,9 @@ impl FileSource {
         let name = name.into();
         let meta = file.metadata().map_err(|e| Error::io("can't stat", e).source_name(&name))?;
         if meta.is_dir() {
-            return Err(Error::usage("is a directory, not an image").source_name(&name));
+            return Err(Error::usage("is a directory, not an image")
+                .source_name(&name)
+                .hint("give the .iso file itself"));
         }
         let len = file.seek(io::SeekFrom::End(0)).map_err(|e| {
             Error::io("can't find the size (a pipe can't be read at random)", e).source_name(&name)

@@ -138,8 +138,10 @@ pub fn run(
         }
         Ok(())
     };
-    in_parallel(&payload, |(path, f)| put(path, f))?;
-    sink.flush()?;
+    let all = in_parallel(&payload, |(path, f)| put(path, f));
+    // What is whole stays, also after a failure or Ctrl-C: the next run goes on from there.
+    let flushed = sink.flush();
+    all.and(flushed)?;
     for (path, f) in &entry {
         let digest = crate::content::copy::digest(&f.content, &|_| true)?;
         if let Ok(mut rows) = rows.lock() {
