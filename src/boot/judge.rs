@@ -147,12 +147,9 @@ impl Judge {
             com2: Transcript::default(),
             panic: Regex::new(r"Kernel panic - not syncing|Attempted to kill init")?,
             banner: Regex::new(r"Linux version \d")?,
-            // Every message of iPXE about a failure ends in the address of its explanation.
-            ipxe_error: Regex::new(r"https?://ipxe\.org/[0-9a-f]{6,8}")?,
-            // What our boot.ipxe says before it gives up.
-            own_words: Regex::new(
-                r"isowright: (this machine has less|this iPXE does not|.* could not be started).*",
-            )?,
+            // Every message of iPXE about a failure ends in the address of its explanation; a boot
+            // script of ours that gives up (too little RAM) says so under our name.
+            ipxe_error: Regex::new(r"https?://ipxe\.org/[0-9a-f]{6,8}|isowright: ")?,
             matched: None,
             fetched: None,
             since: 0,
@@ -370,6 +367,10 @@ mod tests {
         j.request(s(5), "boot.ipxe", 200, true);
         j.com1(s(6), b"Exec format error (http://ipxe.org/2e008081)\r\n");
         assert!(matches!(why(j.decide(s(30), None)), Why::Ipxe { .. }));
+        let mut j = judge();
+        j.request(s(5), "boot.ipxe", 200, true);
+        j.com1(s(6), b"isowright: this machine has less than 3072 MiB of RAM\r\n");
+        assert!(matches!(why(j.decide(s(26), None)), Why::Ipxe { line } if line.contains("3072")));
     }
 
     #[test]
