@@ -158,13 +158,15 @@ fn file_in(tree: &Tree, path: &str, any_case: bool) -> Result<Content> {
 
 /// Offset of the first byte to the file that starts there. Of hard links the first name counts.
 fn starts<'a>(tree: &'a Tree, records: &Records) -> BTreeMap<u64, (&'a TreePath, u64)> {
-    let mut starts = BTreeMap::new();
-    for (path, content) in tree.files().filter(|(_, c)| !c.is_empty()) {
-        if let Some(r) = records.get(path) {
-            starts.entry(r.data_at).or_insert((path, content.len()));
-        }
-    }
-    starts
+    // Both have the same paths in the same order.
+    let both = tree.iter().zip(records.values());
+    let mut all: Vec<(u64, (&TreePath, u64))> = both
+        .filter_map(|((path, node), r)| Some((r.data_at, (path, node.content()?.len()))))
+        .filter(|(_, (_, len))| *len > 0)
+        .collect();
+    all.sort_by_key(|(at, _)| *at);
+    all.dedup_by_key(|(at, _)| *at);
+    all.into_iter().collect()
 }
 
 /// A part of the image that may be a FAT image.
@@ -215,6 +217,10 @@ fn fat_candidates(
 /// Where vendors keep the image that El Torito names, in case the catalog does not: `images/`,
 /// `boot/`, `EFI/` of most, `boot/x86_64/efi` of SUSE.
 fn is_efi_image_name(path: &TreePath) -> bool {
+    // Most files lie elsewhere, and there may be many.
+    if !matches!(path.as_bytes().first(), Some(b'e' | b'E' | b'b' | b'B' | b'i' | b'I')) {
+        return false;
+    }
     let p = String::from_utf8_lossy(path.as_bytes()).to_ascii_lowercase();
     let (dir, name) = p.rsplit_once('/').unwrap_or(("", &p));
     let vendor_dir = ["efi", "boot", "images"].iter().any(|d| dir.split('/').next() == Some(*d));

@@ -149,6 +149,7 @@ impl Walk<'_> {
         self.seen.insert(f.start, end);
         let mut buf = vec![0u8; f.len.min(CHUNK) as usize];
         let mut progress = Progress::default();
+        let waiting = self.left.len();
         let mut done = 0;
         while done < f.len {
             let n = (f.len - done).min(CHUNK) as usize;
@@ -158,6 +159,8 @@ impl Walk<'_> {
             }
             done += n as u64;
         }
+        // The first folder is to come next, so that the entries are nearly sorted.
+        self.left[waiting..].reverse();
         if let Some(p) = progress.partial {
             let what = "a file's last extent is missing (ECMA-119 9.1.6, multi-extent)";
             return Err(Error::corrupt(what, p.entry.record.at));
