@@ -123,7 +123,6 @@ pub struct Judge {
     panic: Regex,
     banner: Regex,
     ipxe_error: Regex,
-    own_words: Regex,
     matched: Option<(Duration, String)>,
     /// The end of the last download.
     fetched: Option<Duration>,
@@ -162,7 +161,7 @@ impl Judge {
     /// Bytes on the first port; gives the clean text.
     pub fn com1(&mut self, now: Duration, bytes: &[u8]) -> String {
         let new = self.com1.take(bytes);
-        if self.ipxe_error.is_match(&new) || self.own_words.is_match(&new) {
+        if self.ipxe_error.is_match(&new) {
             self.stumbled.get_or_insert(now);
         }
         new
@@ -230,8 +229,7 @@ impl Judge {
                 if let Some(path) = &self.missing {
                     return Some(Why::Missing { path: path.clone() });
                 }
-                let stopped = self.com1.line_of(&self.own_words);
-                if let Some(line) = stopped.or_else(|| self.com1.line_of(&self.ipxe_error)) {
+                if let Some(line) = self.com1.line_of(&self.ipxe_error) {
                     return Some(Why::Ipxe { line: line.to_string() });
                 }
             }
