@@ -290,6 +290,12 @@ pub struct Boot {
     /// Seconds per firmware
     #[arg(long, default_value_t = 300)]
     pub timeout: u64,
+    /// QEMU's accelerator: kvm is ten times faster where it may be used
+    #[arg(long, default_value = "tcg,thread=multi")]
+    pub accel: String,
+    /// TCP port of the web server, for a tree with a fixed base URL
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub port: u16,
     /// For machines: a verdict per firmware on stdout, the console on stderr
     #[arg(long)]
     pub json: bool,

@@ -19,6 +19,8 @@ pub fn run(a: &Boot) -> Result<Outcome> {
     })?;
     o.nics = a.nics;
     o.memory_mib = a.memory;
+    o.accel.clone_from(&a.accel);
+    o.port = a.port;
     o.timeout = Duration::from_secs(a.timeout);
     let verdicts = boot::prove(&o, &term::STOP, &mut |e| tell(a.json, &e))?;
     if a.json {
