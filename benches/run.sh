@@ -18,7 +18,7 @@ once() {
   local name=$1 t0 t1 us
   rm -rf "$work/out" "$work/copy.iso"; mkdir "$work/out"
   t0=$EPOCHREALTIME
-  bash -c "$2" >/dev/null 2>&1 || { echo "FAILED: $2" >&2; exit 1; }
+  bash -c "$2" >"$work/log" 2>&1 </dev/null || { echo "FAILED: $2" >&2; tail -3 "$work/log" >&2; exit 1; }
   t1=$EPOCHREALTIME
   us=$(( ${t1/[.,]/} - ${t0/[.,]/} ))
   [ -n "${best[$name]:-}" ] && [ "${best[$name]}" -le "$us" ] || best[$name]=$us
@@ -65,7 +65,7 @@ if want extract; then
     once isowright "$tool extract $work/big.iso -o $work/out"
     once "cp of the ISO" "cp --reflink=never $work/big.iso $work/copy.iso"
     once 7z "7z x -y -o$work/out $work/big.iso"
-    once xorriso "xorriso -osirrox on -indev $work/big.iso -extract / $work/out"
+    once xorriso "xorriso -osirrox on -indev stdio:$work/big.iso -extract / $work/out"
     once bsdtar "bsdtar -xf $work/big.iso -C $work/out"
   done
   for n in isowright 7z xorriso bsdtar; do row "$n" "cp of the ISO"; done
