@@ -39,6 +39,7 @@ if want extract || want memory || want boot-only; then
     d=$work/tree/Packages/$((i % 26)); [ -d "$d" ] || mkdir "$d"
     { printf '%08d' "$i"; cat "$work/block"; } > "$d/package-$i.rpm"
   done
+  echo stand-in > "$work/tree/images/install.img"
   head -c 12000000 /dev/urandom > "$work/tree/images/pxeboot/vmlinuz"
   head -c 60000000 /dev/urandom > "$work/tree/images/pxeboot/initrd.img"
   cat > "$work/tree/.treeinfo" <<'I'

@@ -1,6 +1,8 @@
 //! The command as a user meets it: verbs on `fixtures/demo.iso`, and every way to hold it wrong.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -440,9 +442,7 @@ fn ctrl_c_leaves_no_half_file() {
         .stderr(Stdio::null())
         .status();
     if !made.is_ok_and(|s| s.success()) {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "xorriso is missing");
-        eprintln!("SKIPPED: xorriso is not there: install the Debian package xorriso");
-        return;
+        return support::skip("xorriso is not there: install the Debian package xorriso");
     }
     drop(std::fs::remove_dir_all(&big));
     let mut c = tool()

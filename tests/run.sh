@@ -4,7 +4,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-cargo test --no-fail-fast -- --nocapture 2>&1 | tee "$log" | grep -vE '^(test .* ok|running [0-9]+ tests?|)$'
+cargo test --no-fail-fast 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
 passed=$(awk '/^test result:/ {for (i=1;i<=NF;i++) if ($(i+1)=="passed;") n+=$i} END {print n+0}' "$log")
 failed=$(awk '/^test result:/ {for (i=1;i<=NF;i++) if ($(i+1)=="failed;") n+=$i} END {print n+0}' "$log")

@@ -14,9 +14,11 @@ missing=()
 for p in "${packages[@]}"; do
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing+=("$p")
 done
-[ ${#missing[@]} -gt 0 ] || exit 0
+# apt's lists are needed later too: the material downloads a kernel package.
+lists=(/var/lib/apt/lists/*Packages*)
+[ ${#missing[@]} -gt 0 ] || [ ! -e "${lists[0]}" ] || exit 0
 echo "installing: ${missing[*]}"
 sudo=; [ "$(id -u)" -eq 0 ] || sudo=sudo
 export DEBIAN_FRONTEND=noninteractive
 $sudo apt-get update -qq
-$sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+[ ${#missing[@]} -eq 0 ] || $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -1,6 +1,7 @@
 //! What the tests share: where the test material lies, and how a missing piece is told.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+use std::io::Write;
 use std::path::PathBuf;
 
 /// A file or folder that `make material` made (`tests/material/*.sh`), below
@@ -31,7 +32,8 @@ fn present(path: PathBuf, mend: &str) -> Option<PathBuf> {
 /// lines.
 pub fn skip(why: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "skipped in CI: {why}");
-    eprintln!("SKIPPED: {why}");
+    // Not eprintln!, which the test runner keeps to itself where the test passes.
+    writeln!(std::io::stderr(), "SKIPPED: {why}").unwrap();
 }
 
 /// The vendors' real boot configurations, where that folder lies beside the checkout.
