@@ -60,7 +60,9 @@ pub(super) fn cover_start(consoles: &[Console], draft: &mut Draft) {
         return;
     }
     let loader = match consoles.iter().rev().find_map(Console::serial) {
-        Some(s) => Cover::Set { how: format!("GRUB's terminal on {}", s.tty()) },
+        Some(s) => Cover::Set {
+            how: format!("GRUB's terminal on {}; iPXE speaks where its build says", s.tty()),
+        },
         None => Cover::NotNeeded { why: "no serial console is wished for".to_owned() },
     };
     draft.cover(Layer::BootLoader, Aspect::Console, loader);

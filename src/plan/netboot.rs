@@ -6,7 +6,7 @@ use super::boot_edit::{Piece, Start};
 use super::{Chosen, Inputs, Origin, Planned, Role, add};
 use crate::content::Content;
 use crate::content::path::TreePath;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::family::draft::{BASE, Draft};
 use crate::format::{cpio, grub, initrd, ipxe};
 use crate::model::cmdline::Cmdline;
@@ -239,26 +239,15 @@ fn grub_route(
 /// GRUB knows where it came from as `$cmdpath`, `(http,HOST)/path/EFI/BOOT`.
 fn grub_cfg(title: &str, chosen: &Chosen, draft: &Draft, base: Option<&str>) -> Result<String> {
     let mut s = format!("# {title}, written by isowright\n");
-    let serial = draft.loader_console.iter().find_map(|c| c.serial());
+    let serial = draft.loader_console.iter().rev().find_map(|c| c.serial());
     if let Some(cmd) = serial.and_then(grub::serial_command) {
         let _ = write!(s, "{cmd}\nterminal_input serial console\nterminal_output serial console\n");
     }
-    let (device, url) = match base {
-        Some(b) => {
-            let rest = b.trim_end_matches('/');
-            let host_path = rest.strip_prefix("http://").ok_or_else(|| {
-                Error::unsupported(format!("base URL \"{b}\": GRUB fetches by plain http only"))
-            });
-            match host_path {
-                Ok(h) => {
-                    let (host, dir) = h.split_once('/').unwrap_or((h, ""));
-                    let dir = if dir.is_empty() { String::new() } else { format!("/{dir}") };
-                    (format!("(http,{host}){dir}"), b.to_owned())
-                }
-                Err(_) => ("$tree".into(), b.to_owned()),
-            }
-        }
-        None => ("$tree".into(), "http://${host}${dir}/".into()),
+    // GRUB fetches by plain http only: behind another scheme it goes by where it came from itself.
+    let fixed = base.and_then(|b| Some((b, b.strip_prefix("http://")?.trim_end_matches('/'))));
+    let (device, url) = match fixed {
+        Some((url, place)) => (http_device(place), url.to_owned()),
+        None => ("$tree".to_owned(), base.unwrap_or("http://${host}${dir}/").to_owned()),
     };
     if device == "$tree" {
         s.push_str(
@@ -279,6 +268,14 @@ fn grub_cfg(title: &str, chosen: &Chosen, draft: &Draft, base: Option<&str>) -> 
          }}\n"
     );
     Ok(s)
+}
+
+/// `host/path` as GRUB names it: `(http,host)/path`.
+fn http_device(place: &str) -> String {
+    match place.split_once('/') {
+        Some((host, dir)) => format!("(http,{host})/{dir}"),
+        None => format!("(http,{place})"),
+    }
 }
 
 /// Each word quoted as far as GRUB needs it; the URL's variables stay open to GRUB.
