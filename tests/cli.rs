@@ -234,7 +234,7 @@ fn every_slip_is_one_line_with_a_hint() {
     fails(&["extract", &demo, "nothing*", "-o", &at("y")], &["matches nothing"]);
     fails(&["build", &demo], &["where to"]);
     fails(&["build", &demo, "-o", &at("z"), "--console", "console=ttyS1,115200n8"], &["leave out"]);
-    fails(&["build", &demo, "-o", &at("z"), "--base-url", "ftp://x"], &["base-url"]);
+    fails(&["build", &demo, "-o", &at("z"), "--base-url", "ftp://x"], &["base URL"]);
     fails(&["build", &demo, "-o", &at("z"), "--entry", "nope"], &["nope"]);
     fails(&["build", &demo, "-o", &at("z"), "--recipe", "almalinx"], &["almalinx"]);
     std::fs::write(at("p.toml"), "console = [\"ttyS1,115200n8\"]\nunatended = true\n").unwrap();
@@ -462,5 +462,77 @@ fn ctrl_c_leaves_no_half_file() {
     } else {
         assert_eq!(status.code(), Some(130));
         assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[test]
+fn what_a_linked_folder_of_the_tree_holds_is_never_removed() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (out, victim) = (tmp.path().join("t"), tmp.path().join("victim"));
+    build(&out, &[]);
+    std::fs::rename(out.join("repo"), &victim).unwrap();
+    std::os::unix::fs::symlink("../victim", out.join("repo")).unwrap();
+    let before = files(&victim);
+    assert!(!before.is_empty());
+    build(&out, &["--boot-only"]);
+    assert!(files(&victim) == before);
+}
+
+#[test]
+fn a_lost_or_broken_manifest_is_mended_by_the_next_build() {
+    let tmp = tempfile::tempdir().unwrap();
+    let out = tmp.path().join("t");
+    build(&out, &[]);
+    let first = files(&out);
+    std::fs::write(out.join("manifest.json"), "").unwrap();
+    build(&out, &[]);
+    assert!(files(&out) == first);
+    std::fs::remove_file(out.join("manifest.json")).unwrap();
+    build(&out, &[]);
+    assert!(files(&out) == first);
+}
+
+#[test]
+fn a_named_entry_must_start_linux_and_be_the_only_one_of_its_name() {
+    fails(&["plan", &demo(), "--entry", "local"], &["starts no Linux kernel"]);
+    let text = ok(&["plan", &demo(), "--entry", "rescue"]);
+    assert!(text.contains("inst.rescue") && text.contains("isolinux/vmlinuz"), "{text}");
+}
+
+#[test]
+fn a_job_of_two_outputs_is_planned_and_told_as_two() {
+    let tmp = tempfile::tempdir().unwrap();
+    let job = tmp.path().join("job.toml");
+    let text = format!(
+        "[source]\npath = \"{}\"\n[[output]]\ndir = \"a\"\n[[output]]\ndir = \"b\"\nboot_only = true\n",
+        demo()
+    );
+    std::fs::write(&job, text).unwrap();
+    let job = job.to_str().unwrap();
+    let plan: serde_json::Value = serde_json::from_str(&ok(&["plan", job, "--json"])).unwrap();
+    let count = |i: usize| plan[i]["files"].as_array().unwrap().len();
+    assert!(count(0) > count(1));
+    assert!(ok(&["plan", job]).contains(&format!("To {}", tmp.path().join("b").display())));
+    let built: serde_json::Value = serde_json::from_str(&ok(&["build", job, "--json"])).unwrap();
+    assert_eq!(built.as_array().unwrap().len(), 2);
+    assert!(tmp.path().join("a/repo").exists() && !tmp.path().join("b/repo").exists());
+}
+
+#[test]
+fn a_rerun_mends_times_too() {
+    let tmp = tempfile::tempdir().unwrap();
+    let out = tmp.path().join("t");
+    for epoch in ["1700000000", "1600000000"] {
+        let s = tool()
+            .args(["build", &demo(), "-o", out.to_str().unwrap()])
+            .env("SOURCE_DATE_EPOCH", epoch)
+            .output()
+            .unwrap();
+        assert!(s.status.success());
+        for name in ["vmlinuz", "boot.ipxe", "manifest.json", "SHA256SUMS"] {
+            let t = std::fs::metadata(out.join(name)).unwrap().modified().unwrap();
+            let t = t.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+            assert_eq!(t.to_string(), epoch, "{name}");
+        }
     }
 }

@@ -6,30 +6,55 @@ use super::resolve::{self, Wish};
 use super::term::{self, Bar};
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::Media;
-use crate::plan::{self, Plan, render};
+use crate::plan::{self, Extent, Plan, render};
 use crate::publish::{self, MANIFEST, dir::DirSink, manifest::Manifest};
 use crate::recipe::select;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 pub fn plan(a: &PlanArgs) -> Result<Outcome> {
-    let wish = resolve::wish(&a.source)?;
-    show(&make(&wish)?.1, a.all, a.json)
+    let mut wish = resolve::wish(&a.source)?;
+    show(&plans(&mut wish, None)?, a.all, a.json)
 }
 
-fn show(plan: &Plan, all: bool, json: bool) -> Result<Outcome> {
-    match json {
-        true => term::out(&format!("{:#}\n", render::json(plan)?)),
-        false => {
-            let text = render::text(plan, all);
-            let safe: Vec<String> = text.lines().map(term::safe).collect();
-            term::out(&(safe.join("\n") + "\n"));
+/// A plan and the folder that a recipe file or the command line names for it.
+type Bound = (Plan, Option<PathBuf>);
+
+fn show(plans: &[Bound], all: bool, json: bool) -> Result<Outcome> {
+    if json {
+        let values: Vec<_> = plans.iter().map(|(p, _)| render::json(p)).collect::<Result<_>>()?;
+        term::out(&format!("{:#}\n", one_or_all(values)));
+        return Ok(Outcome::Done);
+    }
+    for (plan, out) in plans {
+        let text = render::text(plan, all);
+        let safe: Vec<String> = text.lines().map(term::safe).collect();
+        term::out(&(safe.join("\n") + "\n"));
+        if let Some(o) = out {
+            term::out(&format!("\nTo {}\n", o.display()));
         }
     }
     Ok(Outcome::Done)
 }
 
-fn make(wish: &Wish) -> Result<(Media, Plan)> {
+/// One output is an object, several are an array.
+fn one_or_all(mut values: Vec<serde_json::Value>) -> serde_json::Value {
+    if values.len() == 1 { values.remove(0) } else { values.into() }
+}
+
+/// A plan per output; the medium is opened and checked once. `to` on the command line stands in for the
+/// recipe file's outputs.
+fn plans(wish: &mut Wish, to: Option<&Path>) -> Result<Vec<Bound>> {
+    let forced = wish.target.extent;
+    let outputs: Vec<(Option<PathBuf>, Extent)> = match to {
+        Some(o) => vec![(Some(o.to_owned()), forced)],
+        None if wish.outputs.is_empty() => vec![(None, forced)],
+        None => {
+            let outputs = std::mem::take(&mut wish.outputs);
+            let own = |e| if forced == Extent::AsNeeded { e } else { forced };
+            outputs.into_iter().map(|(o, e)| (Some(o), own(e))).collect()
+        }
+    };
     let media = resolve::open(&wish.image)?;
     if let Some(want) = wish.sha256 {
         check_digest(&media, want)?;
@@ -49,16 +74,20 @@ fn make(wish: &Wish) -> Result<(Media, Plan)> {
     {
         target.netboot = Some(resolve::pair(&k, &i)?);
     }
-    let plan = plan::make(&plan::Inputs {
-        media: &media,
-        docs: &docs,
-        identity: &identity,
-        recipe,
-        profile: &wish.profile,
-        target: &target,
-    })
-    .map_err(|e| e.source_name(&media.name))?;
-    Ok((media, plan))
+    let mut all = Vec::new();
+    for (out, extent) in outputs {
+        target.extent = extent;
+        let plan = plan::make(&plan::Inputs {
+            media: &media,
+            docs: &docs,
+            identity: &identity,
+            recipe,
+            profile: &wish.profile,
+            target: &target,
+        });
+        all.push((plan.map_err(|e| e.source_name(&media.name))?, out));
+    }
+    Ok(all)
 }
 
 /// A wrong download is told before anything is written.
@@ -81,27 +110,28 @@ fn check_digest(media: &Media, want: crate::content::copy::Digest) -> Result<()>
 
 pub fn run(a: &Build) -> Result<Outcome> {
     let mut wish = resolve::wish(&a.source)?;
-    let forced = wish.target.extent;
-    let outputs = match &a.output {
-        Some(o) => vec![(o.clone(), forced)],
-        None => std::mem::take(&mut wish.outputs),
-    };
+    let plans = plans(&mut wish, a.output.as_deref())?;
     if a.dry_run {
-        return show(&make(&wish)?.1, false, a.json);
+        return show(&plans, false, a.json);
     }
-    if outputs.is_empty() {
-        return Err(Error::usage("where to?").hint("name the folder with -o DIR"));
-    }
-    for (out, extent) in outputs {
-        if forced == plan::Extent::AsNeeded {
-            wish.target.extent = extent;
+    let mut manifests = Vec::new();
+    for (plan, out) in &plans {
+        let out = out
+            .as_deref()
+            .ok_or_else(|| Error::usage("where to?").hint("name the folder with -o DIR"))?;
+        let done = write(plan, out)?;
+        match a.json {
+            true => manifests.push(done.manifest.to_value()?),
+            false => term::out(&report(plan, &done, out)),
         }
-        write(&make(&wish)?.1, &out, a.json)?;
+    }
+    if a.json {
+        term::out(&format!("{:#}\n", one_or_all(manifests)));
     }
     Ok(Outcome::Done)
 }
 
-fn write(plan: &Plan, out: &Path, json: bool) -> Result<()> {
+fn write(plan: &Plan, out: &Path) -> Result<publish::Done> {
     let earlier = earlier(out)?;
     let sink = DirSink::tree(out)?;
     let bar = Bar::new(plan.bytes());
@@ -112,20 +142,25 @@ fn write(plan: &Plan, out: &Path, json: bool) -> Result<()> {
     }
     sink.finish()?;
     bar.end();
-    match json {
-        true => term::out(&done.manifest.to_json()?),
-        false => term::out(&report(plan, &done, out)),
-    }
-    Ok(())
+    Ok(done)
 }
 
 fn earlier(out: &Path) -> Result<Option<Manifest>> {
     let path = out.join(MANIFEST);
-    match path.exists() {
-        true => Manifest::from_json(&resolve::read_file(&path, 256 << 20)?)
-            .map(Some)
-            .map_err(|e| e.source_name(path.display()).hint("remove it to start again")),
-        false => Ok(None),
+    if !path.exists() {
+        return Ok(None);
+    }
+    match Manifest::from_json(&resolve::read_file(&path, 256 << 20)?) {
+        Ok(m) => Ok(Some(m)),
+        // Without it nothing stale can be told, and nothing is taken away; the new one mends it.
+        Err(e) => {
+            eprintln!(
+                "note: {}: {}; it is written anew",
+                path.display(),
+                term::safe(&e.to_string())
+            );
+            Ok(None)
+        }
     }
 }
 

@@ -67,7 +67,7 @@ fn report(items: &[Item]) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Folders, then files (by two threads), then links, last the folders' modes: nothing is ever
+/// Folders, then files, then links, last the folders' modes: nothing is ever
 /// written through a link, and a read-only folder takes its files first.
 fn write(sink: &DirSink, items: &[Item], bar: &Bar) -> Result<()> {
     for i in items.iter().filter(|i| i.node.is_dir()) {
@@ -100,7 +100,7 @@ fn select<'a>(media: &'a Media, wanted: &[String]) -> Result<Vec<Item<'a>>> {
     for w in wanted {
         let before = items.len();
         let spec = w.strip_prefix("iso:").unwrap_or(w);
-        match spec.split_once('!') {
+        match resolve::in_image(media, spec) {
             None => matching(&media.tree, spec, &TreePath::root(), &mut items)?,
             Some((image, inner)) => {
                 let image = glob(image)?;

@@ -3,14 +3,18 @@
 use super::args::Index;
 use super::{Outcome, resolve, term};
 use crate::error::{Error, ErrorKind, Result};
+use crate::plan;
 use crate::publish::dir::DirSink;
 use crate::publish::manifest::Manifest;
 use crate::publish::{MANIFEST, PutMeta, Sink, Unwatched};
 use std::fmt::Write;
 
 pub fn run(a: &Index) -> Result<Outcome> {
-    let dirs = std::fs::read_dir(&a.dir)
-        .map_err(|e| Error::io("can't read the folder", e).source_name(a.dir.display()))?;
+    let dirs = std::fs::read_dir(&a.dir).map_err(|e| {
+        Error::io("can't read the folder", e)
+            .source_name(a.dir.display())
+            .hint("give the folder that holds the trees")
+    })?;
     let mut trees = Vec::new();
     for d in dirs.flatten() {
         let manifest = d.path().join(MANIFEST);
@@ -45,7 +49,7 @@ fn menu(trees: &[(String, Manifest)]) -> Result<String> {
     let mut s = String::from("#!ipxe\nmenu isowright\n");
     for (i, (_, m)) in trees.iter().enumerate() {
         let wipes = if m.unattended { " - WIPES THE DISKS" } else { "" };
-        let _ = writeln!(s, "item tree{i} {}{wipes}", m.title.replace(['$', '\\'], ""));
+        let _ = writeln!(s, "item tree{i} {}{wipes}", plan::printable(&m.title));
     }
     s.push_str("item next Next boot device\nchoose --default next --timeout 60000 tree || goto next\ngoto ${tree}\n");
     for (i, (dir, _)) in trees.iter().enumerate() {

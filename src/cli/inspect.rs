@@ -4,6 +4,7 @@ use super::args::Inspect;
 use super::{Outcome, resolve, term};
 use crate::content::path::TreePath;
 use crate::error::Result;
+use crate::format::iso9660::eltorito::Emulation;
 use crate::media::Media;
 use crate::media::identity::{Fact, Identity};
 use crate::model::boot::{FoundEntry, Payload};
@@ -212,7 +213,7 @@ impl<'a> Report<'a> {
                         s,
                         "    {:<5} {:<12} {:>10}  {what}",
                         word(&e.platform),
-                        word(&e.emulation),
+                        emulation(&e.emulation),
                         human(e.size)
                     );
                     match &e.boot_info {
@@ -254,6 +255,15 @@ impl<'a> Report<'a> {
                 human(f.content.len())
             );
         }
+    }
+}
+
+fn emulation(e: &Emulation) -> String {
+    match e {
+        Emulation::None => "no emulation".into(),
+        Emulation::Floppy(kib) => format!("floppy {kib} KiB"),
+        Emulation::HardDisk => "hard disk".into(),
+        Emulation::Unknown(n) => format!("unknown ({n})"),
     }
 }
 

@@ -92,8 +92,10 @@ fn row(inside: &str, p: &TreePath, n: &Node) -> serde_json::Value {
 pub fn cat(a: &Cat) -> Result<Outcome> {
     let media = resolve::open(&a.image)?;
     let (inside, tree, path) = resolve::place(&media, &a.path)?;
-    let content =
-        tree.file(&path).map_err(|e| e.path(format!("{inside}{path}")).source_name(&media.name))?;
+    let content = tree.file(&path).map_err(|e| {
+        let e = e.path(format!("{inside}{path}")).source_name(&media.name);
+        e.hint("`isowright ls -R` lists all; names are case-sensitive")
+    })?;
     let mut out = std::io::stdout().lock();
     if out.is_terminal() {
         let head = content.slice(0..content.len().min(4096))?.read_all(4096)?;

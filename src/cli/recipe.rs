@@ -64,10 +64,14 @@ fn clean(file: &Path) -> Outcome {
     Outcome::Done
 }
 
-/// A profile has consoles at its top level; a recipe and a job have none.
+/// By the tables and keys that only a profile has: one of them may be misspelt.
 fn is_profile(text: &str) -> bool {
-    let top = text.lines().take_while(|l| !l.trim_start().starts_with('['));
-    top.into_iter().any(|l| l.split('=').next().is_some_and(|k| k.trim() == "console"))
+    let marks = ["console", "unattended", "extra_args", "[network", "[install", "[answers"];
+    let starts = |l: &str| marks.iter().any(|m| l.starts_with(m));
+    let other = |l: &str| {
+        l.starts_with("[[match]]") || l.starts_with("[source]") || l.starts_with("family")
+    };
+    !text.lines().any(other) && text.lines().any(starts)
 }
 
 fn lint_file(file: &Path) -> Result<Outcome> {

@@ -26,7 +26,7 @@ pub fn open(path: &Path) -> Result<Media> {
 /// front of inner paths, the tree, and the path in it.
 pub fn place<'a>(media: &'a Media, spec: &str) -> Result<(String, &'a Tree, TreePath)> {
     let spec = spec.strip_prefix("iso:").unwrap_or(spec);
-    let Some((image, inner)) = spec.split_once('!') else {
+    let Some((image, inner)) = in_image(media, spec) else {
         return Ok((String::new(), &media.tree, TreePath::new(spec)?));
     };
     let name = image.trim_start_matches('/');
@@ -41,6 +41,15 @@ pub fn place<'a>(media: &'a Media, spec: &str) -> Result<(String, &'a Tree, Tree
                 })
         })?;
     Ok((format!("{name}!/"), &fat.tree, TreePath::new(inner)?))
+}
+
+/// The two sides of the `!` that parts a FAT image from a path in it; `None` where there is none, or
+/// where the medium has a file of just that name.
+pub fn in_image<'s>(media: &Media, spec: &'s str) -> Option<(&'s str, &'s str)> {
+    if TreePath::new(spec).is_ok_and(|p| media.tree.get(&p).is_some()) {
+        return None;
+    }
+    spec.split_once("!/").or_else(|| Some((spec.strip_suffix('!')?, "")))
 }
 
 /// All that plan and build need beside the medium.
@@ -75,7 +84,8 @@ pub fn read_text(path: &Path) -> Result<String> {
 /// The recipes, with the user's folder over the bundled ones.
 pub fn recipes(folder: Option<&Path>) -> Result<Vec<Recipe>> {
     match folder {
-        Some(dir) => recipe::load_folder(dir),
+        Some(dir) => recipe::load_folder(dir)
+            .map_err(|e| e.hint("--recipes wants a folder of recipe files (.toml)")),
         None => recipe::bundled(),
     }
 }
@@ -201,7 +211,8 @@ fn base_url(u: &str) -> Result<String> {
     let ok = (u.starts_with("http://") || u.starts_with("https://"))
         && u.bytes().all(|b| b.is_ascii_graphic() && !b"\"'\\`${}<>?#".contains(&b));
     if !ok {
-        return Err(Error::usage(format!("--base-url \"{u}\" is no plain http(s) URL")));
+        return Err(Error::usage(format!("base URL \"{u}\" is no plain http(s) URL"))
+            .hint("write it as http://192.0.2.1/path/"));
     }
     Ok(format!("{}/", u.trim_end_matches('/')))
 }

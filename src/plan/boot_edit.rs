@@ -40,9 +40,10 @@ pub struct Piece {
     pub reason: String,
 }
 
-/// Chooses kernel, initrds and arguments: the operator's entry if he named one, else the medium's
-/// default, else its first Linux entry; where no menu helps, the paths that the medium's own
-/// `.treeinfo` names, and last the recipe's, marked as assumed.
+/// Chooses kernel, initrds and arguments. Arguments: those of the entry that the operator named, else of
+/// the medium's default, else of its first Linux entry. Kernel and initrd: the named entry's, else the
+/// pair for network boot in the medium's `.treeinfo`, else the entry's, and last the recipe's, marked
+/// as assumed.
 ///
 /// # Errors
 /// `NotFound` where nothing can be started, or the recipe wants a netboot pair and none is given.
@@ -60,7 +61,11 @@ pub fn choose(inputs: &Inputs) -> Result<Start> {
         return Err(Error::new(ErrorKind::NotFound, n.why.clone()).hint(n.ask(identity)));
     }
     let mut notes = Vec::new();
-    let (kernel, initrds) = match treeinfo_pair(media, identity) {
+    let by_treeinfo = match &target.entry {
+        Some(_) => None,
+        None => treeinfo_pair(media, identity),
+    };
+    let (kernel, initrds) = match by_treeinfo {
         Some((k, i)) => {
             let by = ".treeinfo names it";
             (piece(media, &k, by)?, vec![piece(media, &i, by)?])
@@ -110,14 +115,7 @@ fn treeinfo_pair(media: &Media, identity: &Identity) -> Option<(TreePath, TreePa
 fn choose_entry(media: &Media, docs: &BootDocs, target: &Target) -> Result<Option<FoundEntry>> {
     let entries = docs.entries();
     if let Some(id) = &target.entry {
-        let named =
-            |e: &&FoundEntry| e.entry.id == *id || format!("{}#{}", e.locus, e.entry.id) == *id;
-        let hit = entries.iter().find(named).cloned();
-        return hit.map(Some).ok_or_else(|| {
-            let ids: Vec<&str> = entries.iter().map(|e| e.entry.id.as_str()).collect();
-            Error::new(ErrorKind::NotFound, format!("no boot entry \"{id}\""))
-                .hint(format!("`isowright inspect` lists them: {}", ids.join(", ")))
-        });
+        return named_entry(&entries, id).map(Some);
     }
     let startable: Vec<&FoundEntry> = entries
         .iter()
@@ -133,6 +131,32 @@ fn choose_entry(media: &Media, docs: &BootDocs, target: &Target) -> Result<Optio
         .collect();
     let best = startable.iter().find(|e| e.entry.default).or(startable.first());
     Ok(best.map(|e| (*e).clone()))
+}
+
+/// The entry that the operator named: by its id, or by `DOCUMENT#ID` where several menus have that id.
+fn named_entry(entries: &[FoundEntry], id: &str) -> Result<FoundEntry> {
+    let whole = |e: &FoundEntry| format!("{}#{}", e.locus, e.entry.id);
+    let linux = |e: &&FoundEntry| matches!(e.entry.payload, Payload::Linux { .. });
+    let hits: Vec<&FoundEntry> =
+        entries.iter().filter(|e| e.entry.id == id || whole(e) == id).collect();
+    let list = |of: &[&FoundEntry]| of.iter().map(|e| whole(e)).collect::<Vec<_>>().join(", ");
+    let Some(first) = hits.first() else {
+        let all: Vec<&FoundEntry> = entries.iter().filter(linux).collect();
+        return Err(Error::new(ErrorKind::NotFound, format!("no boot entry \"{id}\""))
+            .hint(format!("these start a kernel: {}", list(&all))));
+    };
+    if hits.iter().any(|e| e.entry.payload != first.entry.payload) {
+        return Err(Error::new(
+            ErrorKind::Ambiguous,
+            format!("several boot entries are called \"{id}\""),
+        )
+        .hint(format!("name one whole: {}", list(&hits))));
+    }
+    if !linux(first) {
+        return Err(Error::usage(format!("boot entry \"{id}\" starts no Linux kernel"))
+            .hint("`isowright inspect` shows what each one starts"));
+    }
+    Ok((*first).clone())
 }
 
 fn piece(media: &Media, path: &TreePath, reason: &str) -> Result<Piece> {

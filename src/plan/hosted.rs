@@ -4,13 +4,14 @@
 use super::{Chosen, Extent, Planned, Role, Target, add};
 use crate::content::path::TreePath;
 use crate::content::tree::{Node, NodeKind};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::family::draft::{BASE, Draft, Hosted};
 use crate::media::Media;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Copies below one linked folder; a medium could link folders into each other for ever.
-const LINKED_FILES: usize = 100_000;
+/// Files behind linked folders may be so many times the medium's own: a small hostile medium could
+/// link a thousand folders to each other.
+const LINKED: usize = 2;
 
 /// Adds the hosted files. Returns the paths below the tree that arguments name and nobody hosts.
 ///
@@ -89,50 +90,66 @@ fn put(
 }
 
 fn whole(files: &mut BTreeMap<TreePath, Planned>, media: &Media, draft: &mut Draft) -> Result<()> {
-    let mut left_out = 0usize;
+    let mut links = Links { left_out: 0, budget: LINKED * media.tree.len() + 1000 };
     for (path, node) in media.tree.iter() {
         match &node.kind {
             NodeKind::File(c) => put(files, path, c.clone(), node.mtime, "the installer's source")?,
             NodeKind::Dir | NodeKind::Special(_) => {}
-            NodeKind::Symlink(_) => follow(files, media, path, node, &mut left_out)?,
+            NodeKind::Symlink(_) => links.follow(files, media, path, node)?,
         }
     }
-    if left_out > 0 {
+    if links.left_out > 0 {
         draft.note(format!(
-            "{left_out} symbolic links are left out: they point to themselves, to nothing, or out of the medium"
+            "{} symbolic links are left out: they point to themselves, to nothing, out of the medium, or lie behind another link",
+            links.left_out
         ));
     }
     Ok(())
 }
 
-fn follow(
-    files: &mut BTreeMap<TreePath, Planned>,
-    media: &Media,
-    path: &TreePath,
-    node: &Node,
-    left_out: &mut usize,
-) -> Result<()> {
-    let Ok(target) = media.tree.resolve(path) else {
-        *left_out += 1;
-        return Ok(());
-    };
-    match media.tree.get(&target).map(|n| &n.kind) {
-        Some(NodeKind::File(c)) => {
-            put(files, path, c.clone(), node.mtime, "a link on the medium; a copy here")
-        }
-        Some(NodeKind::Dir) if !path.starts_with(&target) => {
-            for (p, n) in media.tree.below(&target).take(LINKED_FILES) {
-                if let NodeKind::File(c) = &n.kind {
+struct Links {
+    left_out: usize,
+    /// Files that may still be added.
+    budget: usize,
+}
+
+impl Links {
+    fn follow(
+        &mut self,
+        files: &mut BTreeMap<TreePath, Planned>,
+        media: &Media,
+        path: &TreePath,
+        node: &Node,
+    ) -> Result<()> {
+        let Ok(target) = media.tree.resolve(path) else {
+            self.left_out += 1;
+            return Ok(());
+        };
+        match media.tree.get(&target).map(|n| &n.kind) {
+            Some(NodeKind::File(c)) => {
+                put(files, path, c.clone(), node.mtime, "a link on the medium; a copy here")
+            }
+            Some(NodeKind::Dir) if !path.starts_with(&target) => {
+                for (p, n) in media.tree.below(&target) {
+                    let NodeKind::File(c) = &n.kind else {
+                        self.left_out += usize::from(matches!(n.kind, NodeKind::Symlink(_)));
+                        continue;
+                    };
+                    self.budget = self.budget.checked_sub(1).ok_or_else(|| {
+                        Error::unsupported("the medium links folders to each other so often that a copy would be many times its size")
+                            .path(path)
+                            .hint("build with --boot-only and host the medium's files yourself")
+                    })?;
                     let rest = &p.as_bytes()[target.as_bytes().len() + 1..];
                     let to = path.join_path(&TreePath::new(rest)?);
                     put(files, &to, c.clone(), n.mtime, "below a linked folder; a copy here")?;
                 }
+                Ok(())
             }
-            Ok(())
-        }
-        _ => {
-            *left_out += 1;
-            Ok(())
+            _ => {
+                self.left_out += 1;
+                Ok(())
+            }
         }
     }
 }

@@ -266,9 +266,18 @@ fn names(recipe: &Recipe, id: &Identity) -> (String, String) {
     (name, printable(&parts(distro).join(" ")))
 }
 
-/// Text from a medium for a line of ours: control characters go, and so does what iPXE would expand.
-pub(crate) fn printable(s: &str) -> String {
-    s.chars().filter(|c| !c.is_control() && *c != '$').collect::<String>().trim().to_owned()
+/// Text from a medium for a line of ours, in a plan, a boot script or a menu: what could act on a
+/// terminal, or on iPXE (which knows no quotes), goes.
+pub fn printable(s: &str) -> String {
+    let bad = |c: char| {
+        c.is_control()
+            || "$'\"\\`{}".contains(c)
+            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let clean: String =
+        s.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !bad(*c)).collect();
+    let acts = |w: &&str| matches!(*w, "&&" | "||") || w.starts_with('#');
+    clean.split_whitespace().filter(|w| !acts(w)).collect::<Vec<_>>().join(" ")
 }
 
 fn file_name(path: &str) -> String {
@@ -295,4 +304,19 @@ pub(crate) fn add(
     }
     files.insert(path, file);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn a_title_from_a_medium_is_only_words() {
+        assert_eq!(
+            printable("AlmaLinux && shell || x #y ${net0/mac}\n9"),
+            "AlmaLinux shell x net0/mac 9"
+        );
+        assert_eq!(printable("Install \u{202e}Debian\\"), "Install Debian");
+        assert_eq!(printable("Test this media & install"), "Test this media & install");
+    }
 }

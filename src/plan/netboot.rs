@@ -258,11 +258,10 @@ fn grub_cfg(title: &str, chosen: &Chosen, draft: &Draft, base: Option<&str>) -> 
         );
     }
     let args = grub_args(&chosen.cmdline, &url)?;
-    let quoted = title.replace('\'', "");
     let _ = write!(
         s,
         "set default=0\nset timeout=5\n\
-         menuentry '{quoted}' {{\n\
+         menuentry '{title}' {{\n\
          \tlinux {device}/{KERNEL} {args}\n\
          \tinitrd {device}/{INITRD}\n\
          }}\n"

@@ -25,6 +25,7 @@ const BATCH: usize = 256;
 const OPEN_DIRS: usize = 64;
 /// Present while a run writes; a run that finds it cleans up after the one that died.
 const MARKER: &str = ".isowright-unfinished";
+const FULL: &str = "the disk is full: make room and run it again";
 const PART: &str = ".isowright-part-";
 
 /// A folder.
@@ -48,9 +49,7 @@ struct Pending {
 fn os(what: &str, e: Errno) -> Error {
     let err = Error::io(what.to_owned(), e.into());
     match e {
-        Errno::NOSPC | Errno::DQUOT => {
-            err.hint("the disk is full: make room and run it again; it goes on where it stopped")
-        }
+        Errno::NOSPC | Errno::DQUOT => err.hint(FULL),
         Errno::ROFS => err.hint("the file system is mounted read-only"),
         Errno::ACCESS | Errno::PERM => err.hint("you may not write there"),
         _ => err,
@@ -59,9 +58,20 @@ fn os(what: &str, e: Errno) -> Error {
 
 fn with_hint(e: Error) -> Error {
     if e.to_string().contains("No space left") {
-        return e.hint("the disk is full: make room and run it again; it goes on where it stopped");
+        return e.hint(FULL);
     }
     e
+}
+
+fn set(file: &File, meta: PutMeta) -> Result<()> {
+    sys::fchmod(file, Mode::from_raw_mode(meta.mode & 0o7777))
+        .map_err(|e| os("can't set the mode", e))?;
+    if let Some(t) = meta.mtime {
+        let t = sys::Timespec { tv_sec: t, tv_nsec: 0 };
+        let times = sys::Timestamps { last_access: t, last_modification: t };
+        sys::futimens(file, &times).map_err(|e| os("can't set the time", e))?;
+    }
+    Ok(())
 }
 
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -86,7 +96,7 @@ impl DirSink {
     pub fn tree(path: &Path) -> Result<Self> {
         let has = |name: &str| path.join(name).symlink_metadata().is_ok();
         let occupied = std::fs::read_dir(path).is_ok_and(|mut d| d.next().is_some());
-        if occupied && !has(super::MANIFEST) && !has(MARKER) {
+        if occupied && !has(super::MANIFEST) && !has(MARKER) && !has_our_script(path) {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 "the folder is not empty and holds no tree of ours",
@@ -102,6 +112,7 @@ impl DirSink {
         sys::flock(&marker, sys::FlockOperation::NonBlockingLockExclusive).map_err(|_| {
             Error::new(ErrorKind::Conflict, "another isowright is writing there")
                 .source_name(path.display())
+                .hint("wait for it, or choose another folder")
         })?;
         sink.marker = Some(marker.into());
         if died {
@@ -112,8 +123,14 @@ impl DirSink {
 
     fn open(path: &Path, durable: bool) -> Result<Self> {
         let name = path.display();
-        std::fs::create_dir_all(path)
-            .map_err(|e| Error::io("can't make the folder", e).source_name(&name))?;
+        std::fs::create_dir_all(path).map_err(|e| {
+            let errno = Errno::from_io_error(&e);
+            let e = errno.map_or_else(
+                || Error::io("can't make the folder", e),
+                |n| os("can't make the folder", n),
+            );
+            e.source_name(&name).hint("something that is no folder may have that name already")
+        })?;
         let root =
             sys::open(path, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
                 .map_err(|e| os("can't open the folder", e).source_name(&name))?;
@@ -181,6 +198,17 @@ impl DirSink {
         }
     }
 
+    /// The folder's descriptor where it is there and no link leads to it.
+    fn existing(&self, path: &TreePath) -> Option<OwnedFd> {
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = |at: &OwnedFd, name: &[u8]| sys::openat(at, name, flags, Mode::empty()).ok();
+        let mut at = open(&self.root, b".")?;
+        for part in path.parts() {
+            at = open(&at, part)?;
+        }
+        Some(at)
+    }
+
     /// The folder's descriptor, made where missing, step by step from the root without links.
     fn dir(&self, path: &TreePath) -> Result<Arc<OwnedFd>> {
         if path.is_root() {
@@ -234,13 +262,7 @@ impl DirSink {
             copy::to_file(content, file, &watch)?;
             None
         };
-        sys::fchmod(file, Mode::from_raw_mode(meta.mode & 0o7777))
-            .map_err(|e| os("can't set the mode", e))?;
-        if let Some(t) = meta.mtime {
-            let t = sys::Timespec { tv_sec: t, tv_nsec: 0 };
-            let times = sys::Timestamps { last_access: t, last_modification: t };
-            sys::futimens(file, &times).map_err(|e| os("can't set the time", e))?;
-        }
+        set(file, meta)?;
         Ok(Receipt { digest })
     }
 }
@@ -289,20 +311,32 @@ impl Sink for DirSink {
         Ok(receipt)
     }
 
-    fn remove(&self, path: &TreePath) -> Result<()> {
-        let at = self.path.join(path.as_path());
-        match std::fs::remove_file(&at) {
-            Ok(()) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(Error::io("can't remove", e).path(path)),
+    fn settle(&self, path: &TreePath, meta: PutMeta) -> Result<()> {
+        let Some(dir) = path.parent().and_then(|p| self.existing(&p)) else { return Ok(()) };
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match sys::openat(&dir, path.name(), flags, Mode::empty()) {
+            Ok(file) => set(&file.into(), meta).map_err(|e| e.path(path)),
+            Err(e) => Err(os("can't open", e).path(path)),
         }
-        // Folders that are empty now go too; the first that is not ends it.
-        let above = std::iter::successors(path.parent(), TreePath::parent);
-        for dir in above.take_while(|d| !d.is_root()) {
-            if std::fs::remove_dir(self.path.join(dir.as_path())).is_err() {
-                break;
+    }
+
+    /// What lies behind a link is not ours: it stays.
+    fn remove(&self, path: &TreePath) -> Result<()> {
+        let mut path = path.clone();
+        let mut flags = AtFlags::empty();
+        while let Some(parent) = path.parent() {
+            let Some(dir) = self.existing(&parent) else { return Ok(()) };
+            match sys::unlinkat(&dir, path.name(), flags) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(e) if flags.is_empty() => return Err(os("can't remove", e).path(&path)),
+                // A folder with something in it ends the way up.
+                Err(_) => return Ok(()),
             }
-            lock(&self.dirs).remove(&dir);
+            if parent.is_root() {
+                return Ok(());
+            }
+            lock(&self.dirs).remove(&parent);
+            (path, flags) = (parent, AtFlags::REMOVEDIR);
         }
         Ok(())
     }
@@ -343,6 +377,13 @@ impl Drop for DirSink {
     fn drop(&mut self) {
         lock(&self.pending).drain(..).for_each(|p| p.discard());
     }
+}
+
+/// A tree whose manifest was lost is still ours.
+fn has_our_script(dir: &Path) -> bool {
+    let head = Content::open(&dir.join("boot.ipxe"))
+        .and_then(|c| c.slice(0..c.len().min(512))?.read_all(512));
+    head.is_ok_and(|h| String::from_utf8_lossy(&h).contains("written by isowright"))
 }
 
 /// Best effort, depth bounded, links not followed.
@@ -422,6 +463,21 @@ mod tests {
         let e = s.put(&p("repo/evil"), &"x".into(), META, &Unwatched).expect_err("refused");
         assert_eq!(e.kind(), ErrorKind::Conflict);
         assert!(names(outside.path()).is_empty());
+    }
+
+    #[test]
+    fn what_lies_behind_a_link_is_not_removed() {
+        let tmp = tempfile::tempdir().expect("tempdir");
+        let outside = tempfile::tempdir().expect("tempdir");
+        std::fs::write(outside.path().join("precious"), "").expect("write");
+        std::os::unix::fs::symlink(outside.path(), tmp.path().join("repo")).expect("symlink");
+        let s = DirSink::loose(tmp.path()).expect("sink");
+        s.put(&p("a/b/c"), &"x".into(), META, &Unwatched).expect("put");
+        s.remove(&p("repo/precious")).expect("left alone");
+        s.remove(&p("a/b/c")).expect("removed");
+        s.remove(&p("a/b/c")).expect("gone already");
+        assert_eq!(names(outside.path()), ["precious"]);
+        assert_eq!(names(tmp.path()), ["repo"], "empty folders go too");
     }
 
     #[test]

@@ -108,6 +108,15 @@ impl Manifest {
         Ok(s)
     }
 
+    /// As a JSON value.
+    ///
+    /// # Errors
+    /// As [`Manifest::to_json`].
+    pub fn to_value(&self) -> Result<serde_json::Value> {
+        serde_json::to_value(self)
+            .map_err(|e| Error::new(crate::ErrorKind::Io, "can't write the manifest").because(e))
+    }
+
     /// Reads a manifest.
     ///
     /// # Errors

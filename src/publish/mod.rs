@@ -56,6 +56,12 @@ pub trait Sink: Sync {
         progress: &dyn Progress,
     ) -> Result<Receipt>;
 
+    /// Gives a file that was there already its mode and time.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn settle(&self, path: &TreePath, meta: PutMeta) -> Result<()>;
+
     /// Takes away a file that an earlier run put. One that is not there is no error.
     ///
     /// # Errors
@@ -154,13 +160,15 @@ pub fn run(
     for (name, content) in [(MANIFEST, manifest.to_json()?.into_bytes()), (SUMS, manifest.sums()?)]
     {
         let path: TreePath = name.parse()?;
-        let meta = PutMeta { mode: 0o644, mtime: None, hash: false };
+        let meta = PutMeta { mode: 0o644, mtime: plan.source_date_epoch, hash: false };
         sink.put(&path, &content.into(), meta, progress)?;
     }
     sink.flush()?;
     let kept_entry = entry.len() - stale_entry.len();
     for (path, f) in entry {
-        if stale_entry.contains(&path) {
+        if !stale_entry.contains(&path) {
+            sink.settle(path, PutMeta { mode: f.mode, mtime: f.mtime, hash: false })?;
+        } else {
             put_one(sink, path, f, progress).map_err(|e| e.path(path))?;
             sink.flush()?;
         }
@@ -183,11 +191,12 @@ fn put_one(
         known.set(Some(d));
         Ok(d)
     })?;
+    let meta = PutMeta { mode: f.mode, mtime: f.mtime, hash: true };
     if there && let Some(digest) = known.get() {
+        sink.settle(path, meta)?;
         progress.advance(path, f.content.len());
         return Ok((FileRow::new(path, f, digest), false));
     }
-    let meta = PutMeta { mode: f.mode, mtime: f.mtime, hash: true };
     let receipt = sink.put(path, &f.content, meta, progress)?;
     let digest = match receipt.digest {
         Some(d) => d,
@@ -211,7 +220,8 @@ fn remove_stale(
     Ok(n)
 }
 
-/// Calls `work` for each item from two threads; the first error stops the others.
+/// Calls `work` for each item, from as many threads as there are processors, four at most; the first
+/// error stops the others.
 ///
 /// # Errors
 /// The first error met.

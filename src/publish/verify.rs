@@ -181,7 +181,13 @@ fn script_file(dir: &Path, manifest: &Manifest, text: &[u8], r: &mut Report) -> 
     let initrd_names: BTreeSet<String> = script.initrds().map(|i| i.name.clone()).collect();
     for k in &kernels {
         r.entries += 1;
-        let c = Cmdline::parse(&k.args)?;
+        let c = match Cmdline::parse(&k.args) {
+            Ok(c) => c,
+            Err(e) => {
+                r.broken(SCRIPT, e.to_string());
+                continue;
+            }
+        };
         match c.get("initrd") {
             Some(name) if !initrd_names.contains(name) => {
                 r.broken(
@@ -204,9 +210,8 @@ fn grub_file(
     text: &[u8],
     r: &mut Report,
 ) -> Result<()> {
-    // `$tree` is this tree, wherever it is hosted.
-    let text = String::from_utf8_lossy(text).replace("$tree/", "/");
-    let doc = match grub::Doc::parse(text.as_bytes()) {
+    let text = String::from_utf8_lossy(text);
+    let doc = match grub::Doc::parse(at_root(&text).as_bytes()) {
         Ok(d) => d,
         Err(e) => {
             r.broken(path, e.to_string());
@@ -222,9 +227,7 @@ fn grub_file(
         match e.payload {
             Payload::Linux { kernel, initrds, cmdline } => {
                 for p in std::iter::once(&kernel).chain(&initrds) {
-                    // Behind a device, `$tree` or `(http,HOST)/PREFIX`, the last part is ours.
-                    let name = TreePath::new(p.name())?;
-                    if open(dir, &name)?.is_none() {
+                    if open(dir, p)?.is_none() {
                         r.broken(path, format!("names {p}, which is not there"));
                     }
                 }
@@ -234,6 +237,19 @@ fn grub_file(
         }
     }
     Ok(())
+}
+
+/// The script with paths from the tree's own root: behind `$tree`, or behind `(http,HOST)/PREFIX` where
+/// the URL was fixed; the prefix is what stands before `/vmlinuz`.
+fn at_root(text: &str) -> String {
+    let fixed = text.lines().find_map(|l| {
+        let word = l.trim_start().strip_prefix("linux ")?.split_whitespace().next()?;
+        word.strip_suffix("/vmlinuz").filter(|b| b.starts_with("(http,"))
+    });
+    match fixed {
+        Some(base) => text.replace(&format!("{base}/"), "/"),
+        None => text.replace("$tree/", "/"),
+    }
 }
 
 /// Console and bond, and the files below the tree that arguments name.
