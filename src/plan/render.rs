@@ -54,7 +54,11 @@ pub fn text(plan: &Plan, all: bool) -> String {
 }
 
 fn arguments(s: &mut String, plan: &Plan) {
-    s.push_str("\nKernel arguments\n");
+    let base = crate::family::draft::BASE;
+    s.push_str(match plan.chosen.cmdline.contains(base) {
+        true => "\nKernel arguments (@BASE@ stands for the tree's URL)\n",
+        false => "\nKernel arguments\n",
+    });
     let _ = writeln!(s, "   {}", plan.chosen.cmdline);
     for e in &plan.chosen.edits {
         let (mark, word) = match &e.op {
