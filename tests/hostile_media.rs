@@ -117,9 +117,10 @@ fn mutant(image: &Content, sectors: &[u64], dice: &mut Dice) -> Content {
 /// Sectors with descriptors, directories, continuation areas and the boot catalog.
 fn metadata(m: &Media) -> Vec<u64> {
     let mut all: Vec<u64> = (16..20).collect();
-    for (path, r) in &m.records {
+    for (path, node) in m.tree.iter() {
+        let r = m.record(path).unwrap();
         all.push(r.at / SECTOR);
-        if m.tree.get(path).is_some_and(|n| n.is_dir()) {
+        if node.is_dir() {
             all.extend([r.data_at / SECTOR, r.data_at / SECTOR + 1]);
         }
     }
@@ -154,7 +155,7 @@ fn mutants_are_answered_and_never_give_other_bytes_without_a_word() {
             }
             for (p, c) in m.tree.files().filter(|(_, c)| !c.is_empty()) {
                 let Some(before) = whole.tree.get(p).and_then(|n| n.content()) else { continue };
-                let (now, then) = (m.records[p].data_at, whole.records[p].data_at);
+                let (now, then) = (m.record(p).unwrap().data_at, whole.record(p).unwrap().data_at);
                 let place = format!("{} mutant {i}: {p}", path.display());
                 assert_eq!((now, c.len()), (then, before.len()), "{place}");
             }

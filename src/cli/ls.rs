@@ -6,11 +6,15 @@ use crate::content::path::TreePath;
 use crate::content::tree::{Node, NodeKind, Special};
 use crate::error::{Error, ErrorKind, Result};
 use serde_json::json;
-use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
+use std::mem::ManuallyDrop;
+
+/// Printed at a time, in bytes.
+const PIECE: usize = 64 << 10;
 
 pub fn run(a: &Ls) -> Result<Outcome> {
-    let media = resolve::open(&a.image)?;
+    // The process ends here: to free 100,000 nodes one by one would take as long as to print them.
+    let media = ManuallyDrop::new(resolve::open(&a.image)?);
     let (inside, tree, path) = resolve::place(&media, a.path.as_deref().unwrap_or("/"))?;
     let at = tree.resolve(&path)?;
     let one = tree.get(&at).filter(|n| !n.is_dir());
@@ -20,34 +24,39 @@ pub fn run(a: &Ls) -> Result<Outcome> {
             .source_name(&media.name)
             .hint("`isowright ls -R` lists all; names are case-sensitive"));
     }
-    let nodes: Vec<(&TreePath, &Node)> = match one {
-        Some(n) => vec![(&at, n)],
-        None => tree
-            .below(&at)
-            .filter(|(p, _)| a.recursive || p.parent().as_ref() == Some(&at))
-            .collect(),
-    };
+    // Below a file there is nothing.
+    let below = tree.below(&at).filter(|(p, _)| a.recursive || p.is_in(&at));
+    let nodes = one.map(|n| (&at, n)).into_iter().chain(below);
     if a.json {
-        let rows: Vec<_> = nodes.iter().map(|(p, n)| row(&inside, p, n)).collect();
+        let rows: Vec<_> = nodes.map(|(p, n)| row(&inside, p, n)).collect();
         term::out(&format!("{:#}\n", serde_json::Value::from(rows)));
         return Ok(Outcome::Done);
     }
-    let mut s = String::new();
+    let mut s = Vec::with_capacity(PIECE + 8192);
     for (p, n) in nodes {
         if a.long {
-            s.push_str(&long(n));
+            s.extend_from_slice(long(n).as_bytes());
         }
-        let shown = if a.recursive { p.to_string() } else { TreePath::new(p.name())?.to_string() };
-        let _ = write!(s, "{}", term::safe(&shown));
+        let shown = if a.recursive { p.as_bytes() } else { p.name() };
+        // No path has control characters, and those that are as bad are not ASCII.
+        if shown.is_ascii() {
+            s.extend_from_slice(shown);
+        } else {
+            s.extend_from_slice(term::safe(&TreePath::new(shown)?.to_string()).as_bytes());
+        }
         if n.is_dir() {
-            s.push('/');
+            s.push(b'/');
         }
         if let (NodeKind::Symlink(t), true) = (&n.kind, a.long) {
             let _ = write!(s, " -> {}", term::safe(&String::from_utf8_lossy(t)));
         }
-        s.push('\n');
+        s.push(b'\n');
+        if s.len() >= PIECE {
+            term::out_bytes(&s);
+            s.clear();
+        }
     }
-    term::out(&s);
+    term::out_bytes(&s);
     Ok(Outcome::Done)
 }
 

@@ -32,14 +32,8 @@ pub enum Outcome {
 /// 130 interrupted.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    // A second Ctrl-C is for when the first one is not heard.
-    let handler = || {
-        if term::STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    };
-    if let Err(e) = ctrlc::set_handler(handler) {
-        eprintln!("isowright: Ctrl-C will not be handled: {e}");
+    if asks_to_stop(&cli.verb) {
+        hear_ctrl_c();
     }
     match run(&cli.verb) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -54,6 +48,27 @@ pub fn main() -> ExitCode {
             }
             ExitCode::from(if e.kind() == ErrorKind::Interrupted { 130 } else { 2 })
         }
+    }
+}
+
+/// True for a verb that asks [`term::STOP`] and tidies up. The others are short, and Ctrl-C may end
+/// them where they are.
+fn asks_to_stop(verb: &Verb) -> bool {
+    !matches!(
+        verb,
+        Verb::Inspect(_) | Verb::Ls(_) | Verb::Index(_) | Verb::Completions(_) | Verb::Man(_)
+    )
+}
+
+fn hear_ctrl_c() {
+    // A second Ctrl-C is for when the first one is not heard.
+    let handler = || {
+        if term::STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    };
+    if let Err(e) = ctrlc::set_handler(handler) {
+        eprintln!("isowright: Ctrl-C will not be handled: {e}");
     }
 }
 

@@ -26,8 +26,13 @@ pub fn safe(s: &str) -> String {
 /// Prints to stdout. A reader that went away is no error: the process ends as it would by SIGPIPE,
 /// but quietly and with 0.
 pub fn out(text: &str) {
+    out_bytes(text.as_bytes());
+}
+
+/// [`out`] for bytes that need not be text.
+pub fn out_bytes(text: &[u8]) {
     let mut o = io::stdout().lock();
-    if let Err(e) = o.write_all(text.as_bytes()).and_then(|()| o.flush()) {
+    if let Err(e) = o.write_all(text).and_then(|()| o.flush()) {
         if e.kind() == io::ErrorKind::BrokenPipe {
             std::process::exit(0);
         }

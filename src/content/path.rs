@@ -58,12 +58,8 @@ impl TreePath {
         if self.0.len() + 1 + part.len() > 4096 {
             return Err(bad("makes a path of over 4096 bytes"));
         }
-        let mut v = self.0.to_vec();
-        if !v.is_empty() {
-            v.push(b'/');
-        }
-        v.extend_from_slice(part);
-        Ok(TreePath(v.into()))
+        let parts = if self.is_root() { [&[][..], b"", part] } else { [&self.0[..], b"/", part] };
+        Ok(Self::of(&parts))
     }
 
     /// This path with all of `other` below it.
@@ -74,19 +70,37 @@ impl TreePath {
         if other.is_root() {
             return self.clone();
         }
-        TreePath([&self.0[..], b"/", &other.0[..]].concat().into())
+        Self::of(&[&self.0, b"/", &other.0])
+    }
+
+    /// The pieces one after the other. Joined on the stack where they are short, as a rule: a reader of
+    /// 100,000 entries feels a second allocation.
+    fn of(pieces: &[&[u8]; 3]) -> Self {
+        let mut short = [0u8; 256];
+        let mut at = 0;
+        for piece in pieces {
+            let Some(to) = short.get_mut(at..at + piece.len()) else {
+                return TreePath(pieces.concat().into());
+            };
+            to.copy_from_slice(piece);
+            at += piece.len();
+        }
+        TreePath(short[..at].into())
     }
 
     fn check_part(part: &[u8]) -> std::result::Result<(), &'static str> {
+        // All bytes are looked at, without a way out in between, so that many are at a time.
+        let control = |p: &[u8]| p.iter().fold(false, |bad, &b| bad | (b < 0x20) | (b == 0x7f));
         match part {
             b"" => Err("empty part"),
             b"." | b".." => Err("\".\" or \"..\""),
-            p if p.iter().any(|&b| b < 0x20 || b == 0x7f) => Err("control byte"),
+            p if control(p) => Err("control byte"),
             _ => Ok(()),
         }
     }
 
     /// The raw bytes.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -103,6 +117,7 @@ impl TreePath {
     }
 
     /// True for the root.
+    #[inline]
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
     }
@@ -118,7 +133,17 @@ impl TreePath {
         })
     }
 
+    /// True where `dir` is the folder that holds it.
+    pub fn is_in(&self, dir: &TreePath) -> bool {
+        let name = self.name();
+        !name.is_empty() && self.starts_with(dir) && {
+            let above = self.0.len() - name.len();
+            above.saturating_sub(1) == dir.0.len()
+        }
+    }
+
     /// The last part.
+    #[inline]
     pub fn name(&self) -> &[u8] {
         let from = self.0.iter().rposition(|&b| b == b'/').map_or(0, |i| i + 1);
         &self.0[from..]
@@ -130,6 +155,7 @@ impl TreePath {
     }
 
     /// True where this path is `dir` or lies below it.
+    #[inline]
     pub fn starts_with(&self, dir: &TreePath) -> bool {
         dir.is_root()
             || (self.0.starts_with(&dir.0) && matches!(self.0.get(dir.0.len()), None | Some(b'/')))
@@ -213,6 +239,29 @@ mod tests {
         v.sort();
         let shown: Vec<String> = v.iter().map(|p| p.to_string()).collect();
         assert_eq!(shown, ["a", "a/z", "a-b", "a.c"]);
+    }
+
+    #[test]
+    fn a_path_is_in_its_parent_and_in_no_other_folder() {
+        let p = |s: &str| TreePath::new(s).expect("path");
+        for path in ["a", "a/b", "a/b/c", "ab/c"] {
+            for dir in ["", "a", "a/b", "ab", "b"] {
+                let same = p(path).parent() == Some(p(dir));
+                assert_eq!(p(path).is_in(&p(dir)), same, "{path} in {dir}");
+            }
+        }
+        assert!(!p("").is_in(&p("")));
+    }
+
+    #[test]
+    fn long_and_short_joins_agree() {
+        let mut path = TreePath::root();
+        for n in 1..100 {
+            let part = "x".repeat(n % 50 + 1);
+            let whole = format!("{path}/{part}");
+            path = path.join(&part).expect("short enough");
+            assert_eq!(path, TreePath::new(whole).expect("path"));
+        }
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use super::Content;
 use super::path::TreePath;
 use crate::error::{Error, Result};
-use std::collections::BTreeMap;
 
 /// What a node is.
 #[derive(Debug, Clone)]
@@ -79,7 +78,9 @@ impl Node {
 /// Names to nodes. The root folder itself is not a node. Iteration is in [`TreePath`] order.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
-    nodes: BTreeMap<TreePath, Node>,
+    /// Sorted, each path once. Trees are made once and then read, some with 100,000 nodes: a plain list
+    /// is made in a fraction of a map's time.
+    nodes: Vec<(TreePath, Node)>,
     notes: Vec<String>,
 }
 
@@ -89,19 +90,44 @@ impl Tree {
         Self::default()
     }
 
-    /// Adds or replaces a node. The parents need not be there.
+    /// A tree of `nodes` that are in order already, each path once.
+    pub(crate) fn of_sorted(nodes: Vec<(TreePath, Node)>) -> Self {
+        debug_assert!(nodes.is_sorted_by(|a, b| a.0 < b.0));
+        Tree { nodes, notes: Vec::new() }
+    }
+
+    /// Adds or replaces a node. The parents need not be there. Anywhere but at the end it moves all
+    /// that follow: many nodes in no order are better collected.
     pub fn insert(&mut self, path: TreePath, node: Node) -> Option<Node> {
-        self.nodes.insert(path, node)
+        if self.nodes.last().is_none_or(|(last, _)| *last < path) {
+            self.nodes.push((path, node));
+            return None;
+        }
+        match self.position(&path) {
+            Ok(i) => Some(std::mem::replace(&mut self.nodes[i].1, node)),
+            Err(i) => {
+                self.nodes.insert(i, (path, node));
+                None
+            }
+        }
     }
 
     /// Takes a node out.
     pub fn remove(&mut self, path: &TreePath) -> Option<Node> {
-        self.nodes.remove(path)
+        self.position(path).ok().map(|i| self.nodes.remove(i).1)
     }
 
     /// The node at exactly `path`.
     pub fn get(&self, path: &TreePath) -> Option<&Node> {
-        self.nodes.get(path)
+        self.position(path).ok().map(|i| &self.nodes[i].1)
+    }
+
+    /// Where `path` stands in [`Tree::iter`], or where it would.
+    ///
+    /// # Errors
+    /// The place to put it, where it is not there.
+    pub fn position(&self, path: &TreePath) -> std::result::Result<usize, usize> {
+        self.nodes.binary_search_by(|(p, _)| p.cmp(path))
     }
 
     /// The file at `path`, following symbolic links inside the tree (at most 40).
@@ -110,7 +136,7 @@ impl Tree {
     /// `NotFound`, `Unsupported` where it is not a file or the links don't end.
     pub fn file(&self, path: &TreePath) -> Result<&Content> {
         let at = self.resolve(path)?;
-        match self.nodes.get(&at).map(|n| &n.kind) {
+        match self.get(&at).map(|n| &n.kind) {
             Some(NodeKind::File(c)) => Ok(c),
             Some(_) => Err(Error::unsupported("not a regular file").path(path)),
             None => Err(Error::new(crate::ErrorKind::NotFound, "no such file").path(path)),
@@ -137,7 +163,7 @@ impl Tree {
                 _ => {}
             }
             let next = at.join(&part).map_err(|e| e.path(path))?;
-            match self.nodes.get(&next).map(|n| &n.kind) {
+            match self.get(&next).map(|n| &n.kind) {
                 Some(NodeKind::Symlink(target)) => {
                     links += 1;
                     if links > 40 {
@@ -157,17 +183,16 @@ impl Tree {
     /// The file whose path equals `path` when ASCII case is ignored: media without Rock Ridge or
     /// Joliet shout. An exact match wins.
     pub fn file_any_case(&self, path: &TreePath) -> Option<(&TreePath, &Content)> {
-        let exact = self.nodes.get_key_value(path);
-        exact
-            .or_else(|| {
-                self.nodes.iter().find(|(p, _)| p.as_bytes().eq_ignore_ascii_case(path.as_bytes()))
-            })
-            .and_then(|(p, _)| self.file(p).ok().map(|c| (p, c)))
+        let alike = |p: &TreePath| p.as_bytes().eq_ignore_ascii_case(path.as_bytes());
+        let exact = self.position(path).ok();
+        let at = exact.or_else(|| self.nodes.iter().position(|(p, _)| alike(p)))?;
+        let p = &self.nodes[at].0;
+        self.file(p).ok().map(|c| (p, c))
     }
 
     /// All nodes in order.
     pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &Node)> {
-        self.nodes.iter()
+        self.nodes.iter().map(|(p, n)| (p, n))
     }
 
     /// All files in order.
@@ -180,10 +205,8 @@ impl Tree {
         &'a self,
         dir: &'a TreePath,
     ) -> impl Iterator<Item = (&'a TreePath, &'a Node)> {
-        self.nodes
-            .range(dir.clone()..)
-            .take_while(move |(p, _)| p.starts_with(dir))
-            .filter(move |(p, _)| *p != dir)
+        let from = self.position(dir).map_or_else(|i| i, |i| i + 1);
+        self.nodes[from..].iter().map(|(p, n)| (p, n)).take_while(move |(p, _)| p.starts_with(dir))
     }
 
     /// Number of nodes.
@@ -212,7 +235,19 @@ impl Tree {
 
 impl FromIterator<(TreePath, Node)> for Tree {
     fn from_iter<I: IntoIterator<Item = (TreePath, Node)>>(it: I) -> Self {
-        Tree { nodes: it.into_iter().collect(), notes: Vec::new() }
+        let mut nodes: Vec<(TreePath, Node)> = it.into_iter().collect();
+        if !nodes.is_sorted_by(|a, b| a.0 < b.0) {
+            nodes.sort_by(|a, b| a.0.cmp(&b.0));
+            // Of several the last one counts, as with `insert`.
+            nodes.dedup_by(|later, kept| {
+                let same = later.0 == kept.0;
+                if same {
+                    std::mem::swap(later, kept);
+                }
+                same
+            });
+        }
+        Tree::of_sorted(nodes)
     }
 }
 
@@ -244,6 +279,21 @@ mod tests {
         assert_eq!(t.file(&p("abs")).expect("absolute").len(), 1);
         assert!(t.file(&p("a")).is_err());
         assert!(t.file(&p("out")).is_err());
+    }
+
+    #[test]
+    fn the_last_of_several_counts_however_they_come() {
+        let size = |t: &Tree, at| t.get(&p(at)).map(Node::size);
+        let all = [("b", "1"), ("a", "1"), ("b", "22"), ("a/x", ""), ("b", "333")];
+        let collected: Tree = all.iter().map(|(at, s)| (p(at), Node::file(*s))).collect();
+        let mut inserted = Tree::new();
+        for (at, s) in all {
+            inserted.insert(p(at), Node::file(s));
+        }
+        for t in [collected, inserted] {
+            assert_eq!((t.len(), size(&t, "b"), size(&t, "a")), (3, Some(3), Some(1)));
+            assert!(t.iter().is_sorted_by(|a, b| a.0 < b.0));
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::content::path::TreePath;
 use crate::content::tree::{Node, NodeKind, Tree};
 use crate::error::{Error, Result};
 use crate::format::fields::{le16, le32, unix_time};
+use std::collections::BTreeMap;
 
 /// Clusters of one image, so that its bitmap stays small: 16 GiB of 1 KiB each.
 const MAX_CLUSTERS: u64 = 1 << 24;
@@ -127,10 +128,14 @@ pub fn open(image: &Content) -> Result<Option<Tree>> {
         window,
         steps: 0,
         memory: 0,
+        nodes: BTreeMap::new(),
         tree: Tree::new(),
         left: vec![],
     };
     reader.walk()?;
+    for (path, node) in reader.nodes {
+        reader.tree.insert(path, node);
+    }
     Ok(Some(reader.tree))
 }
 
@@ -142,6 +147,8 @@ struct Reader<'a> {
     window: (u64, Vec<u8>),
     steps: u64,
     memory: usize,
+    /// What was found, in the order of its paths; `tree` has the notes only until the end.
+    nodes: BTreeMap<TreePath, Node>,
     tree: Tree,
     left: Vec<(TreePath, u32, u16)>,
 }
@@ -195,7 +202,7 @@ impl Reader<'_> {
             }
         };
         self.memory += 330 + path.as_bytes().len();
-        if self.tree.get(&path).is_some() {
+        if self.nodes.contains_key(&path) {
             self.tree.note(format!("/{path}: left out: a second entry of that name"));
             return Ok(());
         }
@@ -203,7 +210,7 @@ impl Reader<'_> {
         let cluster = u32::from(le16(e, 26)) | u32::from(high) << 16;
         let mtime = date(le16(e, 24), le16(e, 22));
         if e[11] & 0x10 != 0 {
-            self.tree.insert(path.clone(), Node { kind: NodeKind::Dir, mode: 0o555, mtime });
+            self.nodes.insert(path.clone(), Node { kind: NodeKind::Dir, mode: 0o555, mtime });
             if depth >= MAX_DEPTH {
                 self.tree.note(format!("/{path}: shown empty: folders are not followed so deep"));
             } else if cluster != 0 {
@@ -216,13 +223,13 @@ impl Reader<'_> {
             0 => Content::empty(),
             _ => self.chain(cluster, Some(size)).map_err(|e| e.path(format_args!("/{path}")))?,
         };
-        self.tree.insert(path, Node { kind: NodeKind::File(content), mode: 0o444, mtime });
+        self.nodes.insert(path, Node { kind: NodeKind::File(content), mode: 0o444, mtime });
         self.bounded()
     }
 
     fn bounded(&self) -> Result<()> {
         if self.memory > MAX_MEMORY {
-            let what = format!("the FAT's tree is too big: {} entries", self.tree.len());
+            let what = format!("the FAT's tree is too big: {} entries", self.nodes.len());
             return Err(Error::unsupported(what).at(0));
         }
         Ok(())

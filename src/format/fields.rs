@@ -3,16 +3,19 @@
 //! The integer functions index: the caller has made sure that the record is long enough.
 
 /// Little-endian 16 bits at byte `at`.
+#[inline]
 pub fn le16(b: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([b[at], b[at + 1]])
 }
 
 /// Little-endian 32 bits at byte `at`.
+#[inline]
 pub fn le32(b: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]])
 }
 
 /// Big-endian 32 bits at byte `at`.
+#[inline]
 pub fn be32(b: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]])
 }

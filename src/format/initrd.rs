@@ -9,6 +9,7 @@ use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::content::tree::{Node, NodeKind, Tree};
 use crate::error::{Error, ErrorKind, Result};
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read};
 
 /// Entries looked at; a Debian installer's initrd has some 3,000.
@@ -22,19 +23,19 @@ const MAX_UNPACKED: u64 = 8 << 30;
 /// `Corrupt`, or `Unsupported` for a compression that is not read yet.
 pub fn nodes(initrd: &Content) -> Result<Tree> {
     let mut r = BufReader::with_capacity(1 << 16, initrd.reader());
-    let mut tree = Tree::new();
+    let mut nodes = BTreeMap::new();
     let mut left = MAX_UNPACKED;
     loop {
         skip_zeros(&mut r)?;
         let head = r.fill_buf().map_err(bad)?;
         match head {
-            [] => return Ok(tree),
-            [b'0', b'7', b'0', b'7', ..] => archive(&mut r, &mut tree, &mut left)?,
+            [] => return Ok(nodes.into_iter().collect()),
+            [b'0', b'7', b'0', b'7', ..] => archive(&mut r, &mut nodes, &mut left)?,
             [0x1f, 0x8b, ..] => {
                 let mut z = BufReader::new(flate2::bufread::GzDecoder::new(&mut r));
                 skip_zeros(&mut z)?;
                 while !z.fill_buf().map_err(bad)?.is_empty() {
-                    archive(&mut z, &mut tree, &mut left)?;
+                    archive(&mut z, &mut nodes, &mut left)?;
                     skip_zeros(&mut z)?;
                 }
             }
@@ -68,7 +69,7 @@ fn skip_zeros(r: &mut impl BufRead) -> Result<()> {
 }
 
 /// One cpio archive up to its trailer. Padding is counted from the archive's start.
-fn archive(r: &mut impl Read, tree: &mut Tree, left: &mut u64) -> Result<()> {
+fn archive(r: &mut impl Read, nodes: &mut BTreeMap<TreePath, Node>, left: &mut u64) -> Result<()> {
     loop {
         let mut head = [0u8; 110];
         r.read_exact(&mut head).map_err(bad)?;
@@ -115,9 +116,9 @@ fn archive(r: &mut impl Read, tree: &mut Tree, left: &mut u64) -> Result<()> {
             && !path.is_root()
             && name != b"."
         {
-            tree.insert(path, Node { kind, mode: mode & 0o7777, mtime: None });
+            nodes.insert(path, Node { kind, mode: mode & 0o7777, mtime: None });
         }
-        if tree.len() > MAX_ENTRIES {
+        if nodes.len() > MAX_ENTRIES {
             return Err(Error::unsupported("the initrd has over 500,000 entries"));
         }
     }

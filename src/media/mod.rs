@@ -12,8 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::fat;
 use crate::format::iso9660::eltorito::{self, Around, BootCatalog, Platform};
 use crate::format::iso9660::hybrid::{self, Partitions, Span};
-use crate::format::iso9660::{self, Records, View, Volume};
-use std::collections::BTreeMap;
+use crate::format::iso9660::{self, Record, View, Volume};
 
 /// An opened medium.
 #[derive(Debug, Clone)]
@@ -30,8 +29,8 @@ pub struct Media {
     pub views: Vec<View>,
     /// The files.
     pub tree: Tree,
-    /// Where each entry's directory record and data stand.
-    pub records: Records,
+    /// Of each node of `tree` in order, as it was opened.
+    records: Vec<Record>,
     /// El Torito.
     pub boot: Option<BootCatalog>,
     /// MBR, GPT, Apple map.
@@ -69,11 +68,16 @@ fn open_unnamed(name: &str, image: Content) -> Result<Media> {
     let spans = partitions.spans();
     let mut notes: Vec<String> = iso.tree.notes().to_vec();
     notes.extend(partitions.notes.iter().cloned());
-    let starts = starts(&iso.tree, &iso.records);
-    let file_at = |at: u64| starts.get(&at).map(|(p, len)| ((*p).clone(), *len));
-    let around = Around { file_at: &file_at, spans: &spans };
     let boot = match iso.boot_catalog {
-        Some((lba, at)) => eltorito::read(&image, lba, at, &around, &mut notes)?,
+        Some((lba, at)) => {
+            let starts = starts(&iso.tree, &iso.records);
+            let file_at = |at: u64| {
+                let i = starts.binary_search_by_key(&at, |(start, ..)| *start).ok()?;
+                Some((starts[i].1.clone(), starts[i].2))
+            };
+            let around = Around { file_at: &file_at, spans: &spans };
+            eltorito::read(&image, lba, at, &around, &mut notes)?
+        }
         None => None,
     };
     notes.extend(boot.iter().flat_map(|b| b.notes.iter().cloned()));
@@ -98,6 +102,11 @@ impl Media {
     /// What the user should know about this medium: entries left out, sloppy fields, views not shown.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// Where the directory record and the data of the entry at `path` stand in the image.
+    pub fn record(&self, path: &TreePath) -> Option<Record> {
+        self.tree.position(path).ok().and_then(|i| self.records.get(i).copied())
     }
 
     /// Why [`Media::view`] was chosen, in a few words.
@@ -156,17 +165,18 @@ fn file_in(tree: &Tree, path: &str, any_case: bool) -> Result<Content> {
     })
 }
 
-/// Offset of the first byte to the file that starts there. Of hard links the first name counts.
-fn starts<'a>(tree: &'a Tree, records: &Records) -> BTreeMap<u64, (&'a TreePath, u64)> {
-    // Both have the same paths in the same order.
-    let both = tree.iter().zip(records.values());
-    let mut all: Vec<(u64, (&TreePath, u64))> = both
-        .filter_map(|((path, node), r)| Some((r.data_at, (path, node.content()?.len()))))
-        .filter(|(_, (_, len))| *len > 0)
+/// Offset of the first byte, path and length of each file that has bytes, sorted by offset. Of hard
+/// links the first name counts.
+fn starts<'a>(tree: &'a Tree, records: &[Record]) -> Vec<(u64, &'a TreePath, u64)> {
+    let mut all: Vec<(u64, &TreePath, u64)> = tree
+        .iter()
+        .zip(records)
+        .filter_map(|((path, node), r)| Some((r.data_at, path, node.content()?.len())))
+        .filter(|(.., len)| *len > 0)
         .collect();
-    all.sort_by_key(|(at, _)| *at);
-    all.dedup_by_key(|(at, _)| *at);
-    all.into_iter().collect()
+    all.sort_by_key(|(at, ..)| *at);
+    all.dedup_by_key(|(at, ..)| *at);
+    all
 }
 
 /// A part of the image that may be a FAT image.
@@ -181,7 +191,7 @@ struct Candidate {
 fn fat_candidates(
     image: &Content,
     tree: &Tree,
-    records: &Records,
+    records: &[Record],
     boot: Option<&BootCatalog>,
     spans: &[Span],
 ) -> Vec<Candidate> {
@@ -202,14 +212,11 @@ fn fat_candidates(
         let content = image.slice(s.start..s.start.saturating_add(s.len));
         all.push(Candidate { name, at: s.start, content, expected: true });
     }
-    for (path, content) in tree.files().filter(|(p, _)| is_efi_image_name(p)) {
-        let at = records.get(path).map_or(0, |r| r.data_at);
-        all.push(Candidate {
-            name: path.to_string(),
-            at,
-            content: Ok(content.clone()),
-            expected: false,
-        });
+    for ((path, node), record) in tree.iter().zip(records) {
+        if let (Some(content), true) = (node.content(), is_efi_image_name(path)) {
+            let (name, content) = (path.to_string(), Ok(content.clone()));
+            all.push(Candidate { name, at: record.data_at, content, expected: false });
+        }
     }
     all
 }
@@ -315,7 +322,7 @@ impl Media {
             view: View::RockRidge,
             views: vec![View::RockRidge],
             tree,
-            records: Records::default(),
+            records: Vec::new(),
             boot: None,
             partitions: Partitions::default(),
             fat_images: Vec::new(),

@@ -25,7 +25,7 @@ use crate::content::tree::Tree;
 use crate::error::{Error, Result};
 use descriptors::{Descriptors, Found};
 pub use descriptors::{SECTOR, Volume};
-pub use read::Records;
+pub use read::Record;
 use serde::Serialize;
 
 /// Which names and attributes of a volume are shown.
@@ -64,8 +64,8 @@ pub struct Iso {
     pub views: Vec<View>,
     /// Names, modes, extents. Notes on what was left out are in it.
     pub tree: Tree,
-    /// Where each entry's directory record and data stand in the image.
-    pub records: Records,
+    /// Of each node of `tree` in order: where its directory record and data stand in the image.
+    pub records: Vec<Record>,
     /// Block number of the El Torito catalog and the offset of the descriptor that names it.
     pub boot_catalog: Option<(u32, u64)>,
 }

@@ -1,6 +1,8 @@
 //! The directory walk: ECMA-119 clauses 6.8 and 9.
 //!
-//! Every directory extent is read once, in pieces, without recursion. What can't be shown safely (a
+//! Every directory extent is read once, in pieces, without recursion. A folder's entries are sorted by
+//! name and wait on a stack; each is taken off in turn, and a folder's own entries come on top of what
+//! still waits, so that all come off in the order of a tree. What can't be shown safely (a
 //! name with `/`, a folder inside itself) is left out and noted; what shows that bytes are missing is
 //! an error. Not supported: interleaved files, volume sets.
 
@@ -12,6 +14,7 @@ use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::content::tree::{Node, NodeKind, Tree};
 use crate::error::{Error, ErrorKind, Result};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a tree may come to in memory, about, in bytes: 100,000 entries with paths of 100 bytes.
@@ -19,13 +22,15 @@ pub const MAX_MEMORY: usize = 40 << 20;
 /// One directory, in bytes. 500,000 entries in one folder fit; the field itself could say 4 GiB.
 const MAX_DIRECTORY: u64 = 64 << 20;
 /// Folders inside folders. ECMA-119 says 8, Rock Ridge trees have been seen with 30.
-const MAX_DEPTH: u16 = 200;
+const MAX_DEPTH: usize = 200;
 /// Entries with names that no tree can hold.
 const MAX_LEFT_OUT: u32 = 10_000;
 /// Bytes read at a time; a whole number of sectors.
 const CHUNK: u64 = 256 << 10;
 /// Bytes that a node takes beside its path, its link's target and its further extents.
 const NODE_COST: usize = 330;
+
+const ZEROS: [u8; SECTOR as usize] = [0; SECTOR as usize];
 
 /// Which names are read.
 pub(super) enum Names {
@@ -43,10 +48,7 @@ pub struct Record {
     pub data_at: u64,
 }
 
-/// Each entry's place in the image.
-pub type Records = BTreeMap<TreePath, Record>;
-
-/// Reads the tree below `root`.
+/// Reads the tree below `root`, and for each of its nodes in order where it stands.
 ///
 /// # Errors
 /// `Corrupt` with path and offset; `Unsupported` over the bounds above.
@@ -55,17 +57,20 @@ pub(super) fn walk(
     block_size: u32,
     root: Root,
     names: Names,
-) -> Result<(Tree, Records)> {
+) -> Result<(Tree, Vec<Record>)> {
     let skip = if let Names::RockRidge { skip } = names { skip } else { 0 };
     let mut w = Walk {
         image,
         block_size: u64::from(block_size),
         susp: Susp::new(image, block_size, skip),
         names,
-        entries: Vec::new(),
+        nodes: Vec::new(),
+        records: Vec::new(),
+        waiting: Vec::new(),
+        twice: false,
+        buf: Vec::new(),
         memory: 0,
         seen: BTreeMap::new(),
-        left: Vec::new(),
         emptied: BTreeSet::new(),
         moved: Vec::new(),
         notes: Vec::new(),
@@ -73,27 +78,34 @@ pub(super) fn walk(
         sloppy: BTreeMap::new(),
     };
     let path = TreePath::root();
-    w.left.push(Folder { path, at: root.record_at, start: root.start, len: root.len, depth: 0 });
-    while let Some(f) = w.left.pop() {
-        w.folder(&f).map_err(|e| e.path(format_args!("/{}", f.path)))?;
+    w.folder(&Folder { path, at: root.record_at, start: root.start, len: root.len })?;
+    while let Some(Entry { path, node, record, len }) = w.waiting.pop() {
+        let (at, start) = (record.at, record.data_at);
+        let folder = node.is_dir().then(|| Folder { path: path.clone(), at, start, len });
+        w.nodes.push((path, node));
+        w.records.push(record);
+        if let Some(f) = folder {
+            w.folder(&f)?;
+        }
     }
     w.finish()
 }
 
-/// A folder that waits to be read.
+/// A folder to be read.
 struct Folder {
     path: TreePath,
     /// Offset of the record that names it.
     at: u64,
     start: u64,
     len: u64,
-    depth: u16,
 }
 
 struct Entry {
     path: TreePath,
     node: Node,
     record: Record,
+    /// Of a folder: its directory's length in bytes.
+    len: u64,
 }
 
 /// A file whose further extents are yet to come.
@@ -108,11 +120,19 @@ struct Walk<'a> {
     block_size: u64,
     susp: Susp<'a>,
     names: Names,
-    entries: Vec<Entry>,
+    /// What was taken off the stack: the tree in order, unless two have the same name.
+    nodes: Vec<(TreePath, Node)>,
+    /// Of each node.
+    records: Vec<Record>,
+    /// The stack; the first in order is the last one here.
+    waiting: Vec<Entry>,
+    /// A folder has two entries of one name.
+    twice: bool,
+    /// The piece of a directory that is looked at.
+    buf: Vec<u8>,
     memory: usize,
     /// Directory extents that were read: start to end.
     seen: BTreeMap<u64, u64>,
-    left: Vec<Folder>,
     /// Folders from which relocated ones were taken, with nothing else in them.
     emptied: BTreeSet<TreePath>,
     /// Relocated folders: where they stand, and where their record does.
@@ -135,6 +155,18 @@ struct Progress {
 
 impl Walk<'_> {
     fn folder(&mut self, f: &Folder) -> Result<()> {
+        if f.path.parts().count() > MAX_DEPTH {
+            self.note(&f.path, "shown empty: folders are not followed so deep", f.at);
+            return Ok(());
+        }
+        let mut buf = std::mem::take(&mut self.buf);
+        let read = self.entries(f, &mut buf).map_err(|e| e.path(format_args!("/{}", f.path)));
+        self.buf = buf;
+        read
+    }
+
+    /// Puts the folder's entries on the stack.
+    fn entries(&mut self, f: &Folder, buf: &mut Vec<u8>) -> Result<()> {
         if f.len > MAX_DIRECTORY {
             let what = format!("a directory of {} bytes; at most {MAX_DIRECTORY} are read", f.len);
             return Err(Error::unsupported(what).at(f.at));
@@ -147,9 +179,11 @@ impl Walk<'_> {
             return Ok(());
         }
         self.seen.insert(f.start, end);
-        let mut buf = vec![0u8; f.len.min(CHUNK) as usize];
+        if (buf.len() as u64) < f.len.min(CHUNK) {
+            buf.resize(f.len.min(CHUNK) as usize, 0);
+        }
         let mut progress = Progress::default();
-        let waiting = self.left.len();
+        let first = self.waiting.len();
         let mut done = 0;
         while done < f.len {
             let n = (f.len - done).min(CHUNK) as usize;
@@ -159,8 +193,7 @@ impl Walk<'_> {
             }
             done += n as u64;
         }
-        // The first folder is to come next, so that the entries are nearly sorted.
-        self.left[waiting..].reverse();
+        self.sort(first, &f.path);
         if let Some(p) = progress.partial {
             let what = "a file's last extent is missing (ECMA-119 9.1.6, multi-extent)";
             return Err(Error::corrupt(what, p.entry.record.at));
@@ -169,6 +202,21 @@ impl Walk<'_> {
             self.emptied.insert(f.path.clone());
         }
         Ok(())
+    }
+
+    /// Sorts what was put on the stack from `first` on, all out of the folder `dir`.
+    fn sort(&mut self, first: usize, dir: &TreePath) {
+        let name = dir.as_bytes().len() + usize::from(!dir.is_root());
+        let mut twice = false;
+        let new = &mut self.waiting[first..];
+        // Of two alike the first is to stay the first: hence a stable sort, and then the reverse.
+        new.sort_by(|a, b| {
+            let order = a.path.as_bytes()[name..].cmp(&b.path.as_bytes()[name..]);
+            twice |= order == Ordering::Equal;
+            order
+        });
+        new.reverse();
+        self.twice |= twice;
     }
 
     /// ECMA-119 6.8.1.1: a record does not cross a sector's end; the rest of a sector is zero.
@@ -196,7 +244,7 @@ impl Walk<'_> {
             }
             off += r.len();
         }
-        if sector[off..].iter().any(|b| *b != 0) {
+        if sector[off..] != ZEROS[..sector.len() - off] {
             let why = "bytes behind a folder's last record, which may hide some (ECMA-119 6.8.1.1)";
             self.sloppy(why, &f.path, at + off as u64);
         }
@@ -253,7 +301,7 @@ impl Walk<'_> {
             self.sloppy("Rock Ridge's file type is not what the record is", &path, at);
         }
         if directory {
-            return self.subfolder(f, path, r, facts, at);
+            return self.subfolder(path, r, &facts, at);
         }
         if r.flags() & FLAG_ASSOCIATED != 0 || r.is_interleaved() {
             self.note(&path, "left out: associated and interleaved files are not supported", at);
@@ -274,14 +322,7 @@ impl Walk<'_> {
         joined.map_err(|e| e.to_string())
     }
 
-    fn subfolder(
-        &mut self,
-        f: &Folder,
-        path: TreePath,
-        r: &Raw,
-        facts: Facts,
-        at: u64,
-    ) -> Result<()> {
+    fn subfolder(&mut self, path: TreePath, r: &Raw, facts: &Facts, at: u64) -> Result<()> {
         let mut node = Node { kind: NodeKind::Dir, mode: 0o555, mtime: r.mtime() };
         node.mode = facts.mode.map_or(node.mode, |m| m & 0o7777);
         node.mtime = facts.mtime.or(node.mtime);
@@ -293,12 +334,7 @@ impl Walk<'_> {
                 .map_err(|e| e.path(format_args!("/{path}")).at(at))?;
         }
         let record = Record { at, data_at: start };
-        self.entries.push(Entry { path: path.clone(), node, record });
-        if f.depth >= MAX_DEPTH {
-            self.note(&path, "shown empty: folders are not followed so deep", at);
-        } else {
-            self.left.push(Folder { path, at, start, len, depth: f.depth + 1 });
-        }
+        self.waiting.push(Entry { path, node, record, len });
         Ok(())
     }
 
@@ -333,13 +369,13 @@ impl Walk<'_> {
                 let first = self.extent(r).map_err(|e| e.path(format_args!("/{path}")))?;
                 if r.flags() & FLAG_MORE_EXTENTS != 0 {
                     let node = Node { kind: NodeKind::File(Content::empty()), mode, mtime };
-                    let entry = Entry { path, node, record };
+                    let entry = Entry { path, node, record, len: 0 };
                     return Ok(Some(Partial { id: r.id().to_vec(), entry, parts: vec![first] }));
                 }
                 NodeKind::File(first)
             }
         };
-        self.entries.push(Entry { path, node: Node { kind, mode, mtime }, record });
+        self.waiting.push(Entry { path, node: Node { kind, mode, mtime }, record, len: 0 });
         Ok(None)
     }
 
@@ -356,7 +392,7 @@ impl Walk<'_> {
             return Ok(Some(p));
         }
         p.entry.node.kind = NodeKind::File(Content::concat(p.parts));
-        self.entries.push(p.entry);
+        self.waiting.push(p.entry);
         Ok(None)
     }
 
@@ -374,7 +410,7 @@ impl Walk<'_> {
         if self.memory > MAX_MEMORY {
             let what = format!(
                 "the tree is too big: {} entries would take over {} MiB of memory",
-                self.entries.len(),
+                self.nodes.len() + self.waiting.len(),
                 MAX_MEMORY >> 20
             );
             return Err(Error::new(ErrorKind::Unsupported, what).at(at));
@@ -409,21 +445,18 @@ impl Walk<'_> {
         self.sloppy.entry(why).or_insert_with(first).0 += 1;
     }
 
-    fn finish(mut self) -> Result<(Tree, Records)> {
+    fn finish(mut self) -> Result<(Tree, Vec<Record>)> {
         let hidden = std::mem::take(&mut self.emptied);
-        if !hidden.is_empty() {
-            self.entries.retain(|e| !hidden.contains(&e.path));
-        }
         for (start, at) in std::mem::take(&mut self.moved) {
             if !self.seen.contains_key(&start) {
                 let what = "a relocated folder that nothing points to is left out (RRIP 4.1.5)";
                 self.notes_push(format!("{what} (at offset {at:#x})"));
             }
         }
-        self.entries.sort_by(|a, b| a.path.cmp(&b.path));
-        self.drop_impossible();
-        let records = self.entries.iter().map(|e| (e.path.clone(), e.record)).collect();
-        let mut tree: Tree = self.entries.into_iter().map(|e| (e.path, e.node)).collect();
+        if self.twice || !hidden.is_empty() {
+            self.drop_impossible(&hidden);
+        }
+        let mut tree = Tree::of_sorted(self.nodes);
         for (why, (count, first)) in self.sloppy {
             tree.note(if count == 1 {
                 format!("{first}: {why}")
@@ -434,35 +467,41 @@ impl Walk<'_> {
         for n in self.notes {
             tree.note(n);
         }
-        Ok((tree, records))
+        Ok((tree, self.records))
     }
 
-    /// Of entries with the same path the first counts, and what stood in a folder that is not shown
-    /// goes with it: a link and a folder of one name would lead an extraction out of its tree.
-    fn drop_impossible(&mut self) {
+    /// Takes the hidden folders out. Of entries with the same path the first counts, and what stood in
+    /// a folder that is not shown goes with it: a link and a folder of one name would lead an
+    /// extraction out of its tree.
+    fn drop_impossible(&mut self, hidden: &BTreeSet<TreePath>) {
+        let nodes = std::mem::take(&mut self.nodes).into_iter();
+        let mut all: Vec<_> = nodes.zip(std::mem::take(&mut self.records)).collect();
+        all.retain(|((path, _), _)| !hidden.contains(path));
+        all.sort_by(|((a, _), _), ((b, _), _)| a.cmp(b));
         let mut open: Vec<TreePath> = Vec::new();
         let mut last: Option<TreePath> = None;
         let mut notes = Vec::new();
-        self.entries.retain(|e| {
-            let twice = last.as_ref() == Some(&e.path);
-            while open.last().is_some_and(|d| !e.path.starts_with(d)) {
+        all.retain(|((path, node), record)| {
+            let twice = last.as_ref() == Some(path);
+            while open.last().is_some_and(|d| !path.starts_with(d)) {
                 open.pop();
             }
-            let parent = e.path.parent().unwrap_or_default();
+            let parent = path.parent().unwrap_or_default();
             let orphan = open.last().map_or(!parent.is_root(), |d| *d != parent);
             if twice || orphan {
                 let why =
                     if twice { "a second entry of that name" } else { "its folder is not shown" };
-                notes.push(format!("/{}: left out: {why} (at offset {:#x})", e.path, e.record.at));
+                notes.push(format!("/{path}: left out: {why} (at offset {:#x})", record.at));
                 notes.truncate(1000);
                 return false;
             }
-            last = Some(e.path.clone());
-            if e.node.is_dir() {
-                open.push(e.path.clone());
+            last = Some(path.clone());
+            if node.is_dir() {
+                open.push(path.clone());
             }
             true
         });
         self.notes.append(&mut notes);
+        (self.nodes, self.records) = all.into_iter().unzip();
     }
 }

@@ -10,6 +10,7 @@ use crate::content::Content;
 use crate::content::tree::Special;
 use crate::error::Result;
 use crate::format::fields::{le32, long_date, short_date};
+use std::borrow::Cow;
 
 /// Continuation areas of one record. A name of 255 bytes and a target of 1,000 need six.
 const MAX_HOPS: u32 = 64;
@@ -20,8 +21,9 @@ const MAX_TEXT: usize = 4096;
 
 /// What the System Use field of one record says.
 #[derive(Debug, Default)]
-pub(super) struct Facts {
-    pub name: Option<Vec<u8>>,
+pub(super) struct Facts<'a> {
+    /// Borrowed from the record where it stands there in one piece, as nearly all do.
+    pub name: Option<Cow<'a, [u8]>>,
     /// File type and permission bits, as in `st_mode`.
     pub mode: Option<u32>,
     pub device: (u32, u32),
@@ -44,7 +46,7 @@ struct Link {
     goes_on: bool,
 }
 
-impl Facts {
+impl<'a> Facts<'a> {
     /// The special node that PX and PN describe, if it is one.
     pub fn special(&self) -> Option<Special> {
         match self.mode? & 0o170_000 {
@@ -68,10 +70,11 @@ impl Facts {
         }
     }
 
-    fn entry(&mut self, e: &[u8]) {
+    /// Takes an entry; `lasting` is the same bytes where they outlive this call.
+    fn entry(&mut self, e: &[u8], lasting: Option<&'a [u8]>) {
         let data = &e[4..];
         match &e[..2] {
-            b"NM" => self.nm(data),
+            b"NM" => self.nm(data, lasting.map(|e| &e[4..])),
             b"SL" => self.sl(data),
             b"PX" if data.len() >= 8 => self.mode = Some(le32(data, 0)),
             b"PN" if data.len() >= 16 => self.device = device(le32(data, 0), le32(data, 8)),
@@ -84,7 +87,7 @@ impl Facts {
     }
 
     /// RRIP 4.1.4. Flag 1: the name goes on in the next NM; 2 and 4 stand for `.` and `..`.
-    fn nm(&mut self, data: &[u8]) {
+    fn nm(&mut self, data: &[u8], lasting: Option<&'a [u8]>) {
         let Some((&flags, text)) = data.split_first() else {
             self.fault = Some("an empty NM entry");
             return;
@@ -95,11 +98,13 @@ impl Facts {
         }
         self.name_goes_on = flags & 1 != 0;
         if flags & 0b110 == 0 {
-            let name = self.name.get_or_insert_default();
-            if name.len() + text.len() > MAX_TEXT {
-                self.fault = Some("an NM name of over 4096 bytes");
-            } else {
-                name.extend_from_slice(text);
+            match (&mut self.name, lasting) {
+                (None, Some(data)) => self.name = Some(Cow::Borrowed(&data[1..])),
+                (None, None) => self.name = Some(Cow::Owned(text.to_vec())),
+                (Some(name), _) if name.len() + text.len() > MAX_TEXT => {
+                    self.fault = Some("an NM name of over 4096 bytes");
+                }
+                (Some(name), _) => name.to_mut().extend_from_slice(text),
             }
         }
     }
@@ -181,23 +186,26 @@ impl<'a> Susp<'a> {
     ///
     /// # Errors
     /// `Corrupt` where a continuation area lies past the image's end.
-    pub fn facts(&mut self, area: &[u8]) -> Result<Facts> {
+    pub fn facts<'r>(&mut self, area: &'r [u8]) -> Result<Facts<'r>> {
         let mut facts = Facts::default();
         let area = area.get(self.skip..).unwrap_or_default();
-        self.entries(area, &mut |e, f: &mut Facts| f.entry(e), &mut facts)?;
+        let mut fault = None;
+        let next = scan(area, |e| facts.entry(e, Some(e)), &mut fault);
+        self.continued(next, |e| facts.entry(e, None), &mut fault)?;
+        facts.fault = fault.or(facts.fault);
         if facts.link.goes_on || facts.name_goes_on {
             facts.fault = facts.fault.or(Some("a Rock Ridge name or target that does not end"));
         }
         Ok(facts)
     }
 
-    fn entries(
+    /// Hands each entry of the continuation areas from `next` on to `take`.
+    fn continued(
         &mut self,
-        area: &[u8],
-        take: &mut dyn FnMut(&[u8], &mut Facts),
-        facts: &mut Facts,
+        mut next: Option<Area>,
+        mut take: impl FnMut(&[u8]),
+        fault: &mut Option<&'static str>,
     ) -> Result<()> {
-        let mut next = scan(area, take, facts);
         for _ in 0..MAX_HOPS {
             let Some((lba, off, len)) = next else { return Ok(()) };
             self.hops += 1;
@@ -209,9 +217,9 @@ impl<'a> Susp<'a> {
             let len = u64::from(len).min(SECTOR);
             let (start, sector) = self.sector(at, len)?;
             let from = (at - start) as usize;
-            next = scan(&sector[from..from + len as usize], take, facts);
+            next = scan(&sector[from..from + len as usize], &mut take, fault);
         }
-        facts.fault = Some("a chain of continuation areas (SUSP CE) that does not end");
+        *fault = Some("a chain of continuation areas (SUSP CE) that does not end");
         Ok(())
     }
 
@@ -229,26 +237,29 @@ impl<'a> Susp<'a> {
     }
 }
 
+/// A continuation area: block, byte offset in it, length.
+type Area = (u32, u32, u32);
+
 /// Hands each entry of `area` to `take`; gives where CE says that it goes on.
-fn scan(
-    area: &[u8],
-    take: &mut dyn FnMut(&[u8], &mut Facts),
-    facts: &mut Facts,
-) -> Option<(u32, u32, u32)> {
+fn scan<'a>(
+    area: &'a [u8],
+    mut take: impl FnMut(&'a [u8]),
+    fault: &mut Option<&'static str>,
+) -> Option<Area> {
     let mut next = None;
     let mut rest = area;
     // Four bytes are the smallest entry; less is padding. A signature of NULs is padding too.
     while rest.len() >= 4 && rest[0] != 0 {
         let len = usize::from(rest[2]);
         if len < 4 || len > rest.len() {
-            facts.fault = Some("a System Use entry that does not fit (SUSP 4)");
+            *fault = Some("a System Use entry that does not fit (SUSP 4)");
             break;
         }
         let entry = &rest[..len];
         match &entry[..2] {
             b"ST" => break,
             b"CE" if len >= 28 => next = Some((le32(entry, 4), le32(entry, 12), le32(entry, 20))),
-            _ => take(entry, facts),
+            _ => take(entry),
         }
         rest = &rest[len..];
     }
@@ -273,14 +284,15 @@ pub(super) fn probe(image: &Content, volume: &Volume, joliet: bool) -> Result<Op
             (_, Some(n)) => r.system_use().get(usize::from(n)..).unwrap_or_default(),
             (_, None) => return Ok(None),
         };
-        let mut look = |e: &[u8], _: &mut Facts| match &e[..2] {
+        let mut look = |e: &[u8]| match &e[..2] {
             b"SP" if entries == 0 && e.len() >= 7 && e[4..6] == [0xbe, 0xef] => skip = Some(e[6]),
             b"ER" => announced |= is_rrip(e),
             b"RR" => announced = true,
             b"NM" => named = true,
             _ => {}
         };
-        susp.entries(area, &mut look, &mut Facts::default())?;
+        let next = scan(area, &mut look, &mut None);
+        susp.continued(next, &mut look, &mut None)?;
         entries += 1;
         rest = &rest[r.len()..];
     }
@@ -298,7 +310,7 @@ fn is_rrip(e: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn facts(area: &[u8]) -> Facts {
+    fn facts(area: &[u8]) -> Facts<'_> {
         Susp::new(&Content::zeros(4096), 2048, 0).facts(area).expect("facts")
     }
 
