@@ -5,7 +5,7 @@
 mod support;
 
 use isowright::family::Family;
-use isowright::family::draft::{Aspect, Draft, Facts, Hosted, Layer};
+use isowright::family::draft::{Aspect, Draft, Facts, Hosted, KickstartLine, Layer};
 use isowright::model::profile::Profile;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -43,7 +43,9 @@ fn profiles() -> Vec<(String, Profile)> {
 
 fn facts(distro: &str, version: &str) -> Facts {
     Facts {
-        distro: distro.into(),
+        kickstart: if distro == "fedora" { KickstartLine::Fedora } else { KickstartLine::El },
+        mirror: (distro == "debian").then(|| "http://deb.debian.org/debian".to_owned()),
+        default_hostname: None,
         version: Some(version.into()),
         codename: Some("bookworm".into()),
         arch: None,
@@ -153,6 +155,28 @@ fn debconf_takes_every_preseed() {
     assert!(out.status.success() && said.is_empty(), "{said}");
     for line in all.lines().filter(|l| !l.is_empty() && !l.starts_with('#')) {
         assert!(line.split(' ').count() >= 3, "owner, question and type are wanted: {line}");
+    }
+}
+
+#[test]
+fn a_recipe_without_a_mirror_leaves_it_to_the_installer() {
+    let metal = Profile::metal().expect("metal");
+    let di = draft(Family::DebianInstaller, &facts("mine", "1"), &metal);
+    assert!(!made(&di, "preseed.cfg").contains("d-i mirror/country"));
+    assert!(di.notes.iter().any(|n| n.warning && n.text.contains("names a mirror")));
+}
+
+#[test]
+fn whose_hash_can_be_fetched_is_told() {
+    let text = format!("console = []\n{INSTALL}");
+    let profile = Profile::from_toml(&text, "test").expect("profile");
+    let metal = Profile::metal().expect("metal");
+    for family in [Family::Anaconda, Family::DebianInstaller] {
+        for (profile, told) in [(&profile, true), (&metal, false)] {
+            let d = draft(family, &facts("debian", "12"), profile);
+            let there = d.notes.iter().any(|n| n.warning && n.text.contains("lies in initrd.img"));
+            assert_eq!(there, told, "{family:?}");
+        }
     }
 }
 
