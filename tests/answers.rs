@@ -5,7 +5,7 @@
 mod support;
 
 use isowright::family::Family;
-use isowright::family::draft::{Aspect, Draft, Facts, Hosted, Layer};
+use isowright::family::draft::{Aspect, Draft, Facts, Hosted, KickstartLine, Layer};
 use isowright::model::profile::Profile;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -43,7 +43,9 @@ fn profiles() -> Vec<(String, Profile)> {
 
 fn facts(distro: &str, version: &str) -> Facts {
     Facts {
-        distro: distro.into(),
+        kickstart: if distro == "fedora" { KickstartLine::Fedora } else { KickstartLine::El },
+        mirror: (distro == "debian").then(|| "http://deb.debian.org/debian".to_owned()),
+        default_hostname: None,
         version: Some(version.into()),
         codename: Some("bookworm".into()),
         arch: None,
@@ -157,6 +159,28 @@ fn debconf_takes_every_preseed() {
 }
 
 #[test]
+fn a_recipe_without_a_mirror_leaves_it_to_the_installer() {
+    let metal = Profile::metal().expect("metal");
+    let di = draft(Family::DebianInstaller, &facts("mine", "1"), &metal);
+    assert!(!made(&di, "preseed.cfg").contains("d-i mirror/country"));
+    assert!(di.notes.iter().any(|n| n.warning && n.text.contains("names a mirror")));
+}
+
+#[test]
+fn whose_hash_can_be_fetched_is_told() {
+    let text = format!("console = []\n{INSTALL}");
+    let profile = Profile::from_toml(&text, "test").expect("profile");
+    let metal = Profile::metal().expect("metal");
+    for family in [Family::Anaconda, Family::DebianInstaller] {
+        for (profile, told) in [(&profile, true), (&metal, false)] {
+            let d = draft(family, &facts("debian", "12"), profile);
+            let there = d.notes.iter().any(|n| n.warning && n.text.contains("lies in initrd.img"));
+            assert_eq!(there, told, "{family:?}");
+        }
+    }
+}
+
+#[test]
 fn every_script_is_shell() {
     let dir = tempfile::tempdir().expect("tempdir");
     let mut scripts = 0;
@@ -232,6 +256,90 @@ fn no_disk_is_touched_unless_unattended() {
     }
 }
 
+/// Runs `script` over a /sys that `disks` fills; what it wrote, if anything.
+fn over_disks(script: &str, result: &str, disks: impl Fn(&Path)) -> Option<String> {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let block = dir.path().join("sys/block");
+    std::fs::create_dir_all(&block).expect("mkdir");
+    disks(&block);
+    let here = script
+        .replace("/tmp/", &format!("{}/", dir.path().display()))
+        .replace("/sys/block", block.to_str().expect("utf-8"))
+        .replace("logger -t", ": -t");
+    let file = dir.path().join("script");
+    std::fs::write(&file, here).expect("write");
+    judged(Command::new("sh").arg(&file), result);
+    std::fs::read_to_string(dir.path().join(result)).ok()
+}
+
+/// A disk as sysfs shows it.
+fn disk(block: &Path, name: &str, gib: u64, removable: &str, device: bool) {
+    let d = block.join(name);
+    std::fs::create_dir_all(&d).expect("mkdir");
+    std::fs::write(d.join("size"), format!("{}\n", gib * (1 << 21))).expect("write");
+    std::fs::write(d.join("removable"), removable).expect("write");
+    std::fs::write(d.join("ro"), "0\n").expect("write");
+    if device {
+        std::fs::write(d.join("device"), "").expect("write");
+    }
+}
+
+/// Every question whose answer lets the Debian installer write to a disk.
+const LETS_WIPE: [&str; 15] = [
+    "partman-auto/disk",
+    "partman-auto/method",
+    "partman-auto/choose_recipe",
+    "partman-lvm/device_remove_lvm",
+    "partman-md/device_remove_md",
+    "partman-lvm/confirm",
+    "partman-lvm/confirm_nooverwrite",
+    "partman-partitioning/confirm_write_new_label",
+    "partman/choose_partition",
+    "partman/confirm",
+    "partman/confirm_nooverwrite",
+    "partman-efi/non_efi_system",
+    "grub-installer/only_debian",
+    "grub-installer/with_other_os",
+    "grub-installer/bootdev",
+];
+
+/// A preseed that answers partman beforehand makes it take the only disk there is, also one that
+/// disk.sh refused.
+#[test]
+fn partman_is_answered_only_where_a_disk_was_chosen() {
+    let profile = Profile::from_toml("console = []\nunattended = true\n", "test").expect("profile");
+    let di = draft(Family::DebianInstaller, &facts("debian", "12.5.0"), &profile);
+    let preseed: Vec<&str> =
+        made(&di, "preseed.cfg").lines().filter(|l| !l.starts_with('#')).collect();
+    assert!(preseed.contains(&"d-i partman/early_command string sh /isowright/disk.sh"));
+    let preseed = preseed.join("\n").replace("partman/early_command", "");
+    for word in ["partman", "grub-installer", "confirm_nooverwrite"] {
+        assert!(!preseed.contains(word), "{word}: {preseed}");
+    }
+
+    let script = made(&di, "isowright/disk.sh").replace("debconf-set-selections", "true");
+    let result = "isowright-disk.cfg";
+    let none = over_disks(&script, result, |block| {
+        disk(block, "sda", 4, "0\n", true);
+        disk(block, "sdb", 64, "1\n", true);
+        disk(block, "../usb1/sdc", 64, "0\n", true);
+        std::os::unix::fs::symlink("../usb1/sdc", block.join("sdc")).expect("link");
+    });
+    assert_eq!(none, None, "a disk that is refused gets no answers");
+    let text = over_disks(&script, result, |block| disk(block, "vda", 20, "0\n", true));
+    let text = text.expect("a good disk gets answers");
+    for word in LETS_WIPE {
+        assert!(text.contains(&format!("d-i {word} ")), "{word}: {text}");
+    }
+    assert_eq!(text.lines().count(), LETS_WIPE.len(), "{text}");
+
+    let Some(tool) = packaged("/usr/bin/debconf-set-selections", "debconf") else { return };
+    let dir = tempfile::tempdir().expect("tempdir");
+    let file = dir.path().join(result);
+    std::fs::write(&file, &text).expect("write");
+    judged(Command::new(tool).arg("-c").arg(&file), result);
+}
+
 #[test]
 fn the_smallest_built_in_disk_is_chosen() {
     let profile = Profile::from_toml("console = []\nunattended = true\n", "test").expect("profile");
@@ -240,35 +348,19 @@ fn the_smallest_built_in_disk_is_chosen() {
     let di = draft(Family::DebianInstaller, &facts("debian", "12.5.0"), &profile);
     let di = made(&di, "isowright/disk.sh").replace("debconf-set-selections", "true");
     for (script, result) in [(ks, "isowright-disk.ks"), (di, "isowright-disk.cfg")] {
-        let dir = tempfile::tempdir().expect("tempdir");
-        let block = dir.path().join("sys/block");
-        let disk = |name: &str, gib: u64, removable: &str, device: bool| {
-            let d = block.join(name);
-            std::fs::create_dir_all(&d).expect("mkdir");
-            std::fs::write(d.join("size"), format!("{}\n", gib * (1 << 21))).expect("write");
-            std::fs::write(d.join("removable"), removable).expect("write");
-            std::fs::write(d.join("ro"), "0\n").expect("write");
-            if device {
-                std::fs::write(d.join("device"), "").expect("write");
-            }
-        };
-        disk("sda", 4000, "0\n", true);
-        disk("nvme0n1", 240, "0\n", true);
-        disk("nvme1n1", 480, "0\n", true);
-        disk("sdb", 16, "1\n", true);
-        disk("sdc", 4, "0\n", true);
-        disk("loop0", 20, "0\n", true);
-        disk("dm-0", 20, "0\n", false);
-        // A stick that denies being removable.
-        disk("../usb1/sdd", 20, "0\n", true);
-        std::os::unix::fs::symlink("../usb1/sdd", block.join("sdd")).expect("link");
-        let here = script
-            .replace("/tmp/", &format!("{}/", dir.path().display()))
-            .replace("/sys/block", block.to_str().expect("utf-8"));
-        let file = dir.path().join("script");
-        std::fs::write(&file, here).expect("write");
-        judged(Command::new("sh").arg(&file), result);
-        let chosen = std::fs::read_to_string(dir.path().join(result)).expect("written");
+        let chosen = over_disks(&script, result, |block| {
+            disk(block, "sda", 4000, "0\n", true);
+            disk(block, "nvme0n1", 240, "0\n", true);
+            disk(block, "nvme1n1", 480, "0\n", true);
+            disk(block, "sdb", 16, "1\n", true);
+            disk(block, "sdc", 4, "0\n", true);
+            disk(block, "loop0", 20, "0\n", true);
+            disk(block, "dm-0", 20, "0\n", false);
+            // A stick that denies being removable.
+            disk(block, "../usb1/sdd", 20, "0\n", true);
+            std::os::unix::fs::symlink("../usb1/sdd", block.join("sdd")).expect("link");
+        })
+        .expect("written");
         assert!(chosen.contains("nvme0n1"), "{chosen}");
         for other in ["sda", "sdb", "sdc", "sdd", "nvme1n1", "loop0"] {
             assert!(!chosen.contains(other), "{chosen}");

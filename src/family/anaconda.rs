@@ -2,10 +2,10 @@
 //!
 //! The `inst.` words are EL7's already, so one spelling serves all. Stage 2 and packages come from
 //! the hosted tree by `inst.repo`; the answers ride in the initrd, so that they can't be missing and
-//! no secret in them lies on the web server.
+//! need no URL. That hides nothing: `initrd.img` is served to all who ask.
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, Aspect, BASE, Cover, Draft, Facts, Hosted, Layer, Made};
+use super::draft::{ArgOp, Aspect, BASE, Cover, Draft, Facts, Hosted, KickstartLine, Layer, Made};
 use crate::content::path::TreePath;
 use crate::error::Result;
 use crate::format::answers::grub_defaults;
@@ -135,6 +135,7 @@ fn kickstart(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<Stri
             "Nobody will be able to log in: the profile has neither root_password_hash nor ssh_keys.",
         );
     }
+    super::tell_of_hash(root_password_hash.as_deref(), draft);
     let major = facts.major();
     if major.is_none() {
         draft.notes.push(super::draft::Note {
@@ -149,7 +150,11 @@ fn kickstart(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<Stri
         append.push("net.ifnames=0".into());
     }
     Kickstart {
-        dialect: if facts.distro == "fedora" { Dialect::Fedora(major) } else { Dialect::El(major) },
+        dialect: if facts.kickstart == KickstartLine::Fedora {
+            Dialect::Fedora(major)
+        } else {
+            Dialect::El(major)
+        },
         text: *text,
         unattended: *unattended,
         locale,

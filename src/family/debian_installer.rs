@@ -98,6 +98,7 @@ fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Resul
             "Nobody will be able to log in: the profile has neither root_password_hash nor ssh_keys.",
         );
     }
+    super::tell_of_hash(root_password_hash.as_deref(), draft);
     let mut wanted = vec!["openssh-server".to_owned()];
     if network.bond.is_some() {
         wanted.push("ifenslave".to_owned());
@@ -110,7 +111,7 @@ fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Resul
         timezone,
         network,
         hostname: hostname.as_deref(),
-        default_hostname: if facts.distro == "devuan" { "devuan" } else { "debian" },
+        default_hostname: facts.default_hostname.as_deref(),
         mirror: packages_from(facts, mirror.as_deref(), draft)?,
         suite: facts.codename.as_deref().filter(|c| c.bytes().all(|b| b.is_ascii_alphanumeric())),
         root,
@@ -129,10 +130,11 @@ fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Resul
 }
 
 /// The mirror of the profile; else the hosted tree, where it has the installer's own packages and
-/// its URL is known; else the vendor's.
-fn packages_from(facts: &Facts, wished: Option<&str>, draft: &mut Draft) -> Result<Mirror> {
+/// its URL is known; else the recipe's; else the installer's own.
+fn packages_from(facts: &Facts, wished: Option<&str>, draft: &mut Draft) -> Result<Option<Mirror>> {
     if let Some(url) = wished {
         return Mirror::from_url(url, false)
+            .map(Some)
             .ok_or_else(|| Error::usage(format!("mirror \"{url}\" is no http(s) URL")));
     }
     let in_tree = facts.codename.as_ref().is_some_and(|c| {
@@ -147,24 +149,22 @@ fn packages_from(facts: &Facts, wished: Option<&str>, draft: &mut Draft) -> Resu
             "Packages come from the hosted tree, whose index is not signed: keep it on a network that \
              you trust.",
         );
-        return Ok(m);
+        return Ok(Some(m));
     }
     if in_tree {
         draft.note("The medium can be its own mirror: fix the tree's URL (--base-url) for that.");
     }
-    let (host, directory) = match facts.distro.as_str() {
-        "devuan" => ("deb.devuan.org", "/merged"),
-        _ => ("deb.debian.org", "/debian"),
-    };
-    draft.note(format!(
-        "Packages come from {host}: the machine must reach it, or set install.mirror."
-    ));
-    Ok(Mirror {
-        protocol: "http".into(),
-        host: host.into(),
-        directory: directory.into(),
-        unsigned: false,
-    })
+    let vendors = facts.mirror.as_deref().and_then(|url| Mirror::from_url(url, false));
+    match &vendors {
+        Some(m) => draft.note(format!(
+            "Packages come from {}: the machine must reach it, or set install.mirror.",
+            m.host
+        )),
+        None => draft.warn(
+            "Neither the profile nor the recipe names a mirror: the installer takes its own, or asks.",
+        ),
+    }
+    Ok(vendors)
 }
 
 fn cover(facts: &Facts, consoles: &[Console], network: &Network, draft: &mut Draft) {

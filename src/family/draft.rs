@@ -10,11 +10,28 @@ use serde::{Deserialize, Serialize};
 /// it: iPXE by its own variable, GRUB by its own, a fixed base URL by itself.
 pub const BASE: &str = "@BASE@";
 
+/// Lines of Anaconda that count their versions, and so their kickstart commands, each by itself.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum KickstartLine {
+    /// Enterprise Linux.
+    #[default]
+    El,
+    /// Fedora.
+    Fedora,
+}
+
 /// What a family may know about the medium.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// The recipe's name: `almalinux`, `debian`.
-    pub distro: String,
+    /// Which kickstart the installer reads, as the recipe says.
+    pub kickstart: KickstartLine,
+    /// The vendor's own mirror, a URL, as the recipe says.
+    pub mirror: Option<String>,
+    /// Host name where nobody knows one, as the recipe says.
+    pub default_hostname: Option<String>,
     /// As the medium says it: `9.4`, `12.5.0`.
     pub version: Option<String>,
     /// Release code name in lower case, where the medium says one: `bookworm`.

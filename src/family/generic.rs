@@ -25,10 +25,8 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     if bond.is_some() {
         draft.notes.push(Note {
             warning: true,
-            text:
-                "No bond is set. An initrd made by dracut takes bond= in extra_args; whether this \
-                   one was is not known."
-                    .into(),
+            text: "No bond is set: whether this initrd takes bond= and ip= in extra_args, as dracut's do, is not known."
+                .into(),
             assumed: true,
         });
     }

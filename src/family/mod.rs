@@ -42,6 +42,17 @@ impl Family {
     }
 }
 
+/// For the families whose answers ride in the initrd: it is served to all who ask, and its file modes
+/// hold only in the installer.
+fn tell_of_hash(hash: Option<&str>, draft: &mut Draft) {
+    if hash.is_some() {
+        draft.warn(
+            "root_password_hash lies in initrd.img: whoever can fetch the tree can read it and guess \
+             at the password.",
+        );
+    }
+}
+
 /// For every layer, where the profile has no bond.
 fn no_bond() -> Cover {
     Cover::NotNeeded { why: "no bond is wished for".into() }

@@ -13,9 +13,39 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read};
 
 /// Entries looked at; a Debian installer's initrd has some 3,000.
-const MAX_ENTRIES: usize = 500_000;
-/// Unpacked bytes looked at: a bomb of zeros is no initrd.
-const MAX_UNPACKED: u64 = 8 << 30;
+const MAX_ENTRIES: u32 = 100_000;
+/// Unpacked bytes looked at, names and padding too: a bomb of zeros is no initrd.
+const MAX_UNPACKED: u64 = 2 << 30;
+/// Bytes of names and link targets held: 100,000 of the longest would be 400 MiB.
+const MAX_TEXT: u64 = 16 << 20;
+/// What a compressed member counts at least, for setting up its decoder takes as long.
+const MEMBER: u64 = 64 << 10;
+
+/// How much may still be looked at.
+struct Left {
+    bytes: u64,
+    text: u64,
+    entries: u32,
+}
+
+impl Left {
+    fn bytes(&mut self, n: u64) -> Result<()> {
+        let left = self.bytes.checked_sub(n);
+        self.bytes = left.ok_or_else(|| Error::unsupported("the initrd unpacks to over 2 GiB"))?;
+        Ok(())
+    }
+
+    /// An entry whose name and link target are so long.
+    fn entry(&mut self, text: u64) -> Result<()> {
+        let entries = self.entries.checked_sub(1);
+        self.entries =
+            entries.ok_or_else(|| Error::unsupported("the initrd has over 100,000 entries"))?;
+        let left = self.text.checked_sub(text);
+        self.text =
+            left.ok_or_else(|| Error::unsupported("the initrd's names take over 16 MiB"))?;
+        Ok(())
+    }
+}
 
 /// The nodes of an initrd, files without their content.
 ///
@@ -24,19 +54,20 @@ const MAX_UNPACKED: u64 = 8 << 30;
 pub fn nodes(initrd: &Content) -> Result<Tree> {
     let mut r = BufReader::with_capacity(1 << 16, initrd.reader());
     let mut nodes = BTreeMap::new();
-    let mut left = MAX_UNPACKED;
+    let mut left = Left { bytes: MAX_UNPACKED, text: MAX_TEXT, entries: MAX_ENTRIES };
     loop {
-        skip_zeros(&mut r)?;
+        skip_zeros(&mut r, &mut left)?;
         let head = r.fill_buf().map_err(bad)?;
         match head {
             [] => return Ok(nodes.into_iter().collect()),
             [b'0', b'7', b'0', b'7', ..] => archive(&mut r, &mut nodes, &mut left)?,
             [0x1f, 0x8b, ..] => {
+                left.bytes(MEMBER)?;
                 let mut z = BufReader::new(flate2::bufread::GzDecoder::new(&mut r));
-                skip_zeros(&mut z)?;
+                skip_zeros(&mut z, &mut left)?;
                 while !z.fill_buf().map_err(bad)?.is_empty() {
                     archive(&mut z, &mut nodes, &mut left)?;
-                    skip_zeros(&mut z)?;
+                    skip_zeros(&mut z, &mut left)?;
                 }
             }
             _ => {
@@ -56,12 +87,13 @@ fn bad(e: io::Error) -> Error {
     Error::new(ErrorKind::Corrupt, "the initrd can't be unpacked").because(e)
 }
 
-fn skip_zeros(r: &mut impl BufRead) -> Result<()> {
+fn skip_zeros(r: &mut impl BufRead, left: &mut Left) -> Result<()> {
     loop {
         let buf = r.fill_buf().map_err(bad)?;
         let n = buf.iter().take_while(|&&b| b == 0).count();
         let all = n == buf.len() && n > 0;
         r.consume(n);
+        left.bytes(n as u64)?;
         if !all {
             return Ok(());
         }
@@ -69,7 +101,7 @@ fn skip_zeros(r: &mut impl BufRead) -> Result<()> {
 }
 
 /// One cpio archive up to its trailer. Padding is counted from the archive's start.
-fn archive(r: &mut impl Read, nodes: &mut BTreeMap<TreePath, Node>, left: &mut u64) -> Result<()> {
+fn archive(r: &mut impl Read, nodes: &mut BTreeMap<TreePath, Node>, left: &mut Left) -> Result<()> {
     loop {
         let mut head = [0u8; 110];
         r.read_exact(&mut head).map_err(bad)?;
@@ -92,15 +124,15 @@ fn archive(r: &mut impl Read, nodes: &mut BTreeMap<TreePath, Node>, left: &mut u
         r.read_exact(&mut name).map_err(bad)?;
         name.truncate(namesize - 1);
         let padded = size.next_multiple_of(4);
-        *left = left
-            .checked_sub(padded + 110)
-            .ok_or_else(|| Error::unsupported("the initrd unpacks to over 8 GiB"))?;
+        left.bytes(padded + 110 + name.len() as u64)?;
         if name == b"TRAILER!!!" {
             return Ok(());
         }
+        let is_link = mode & 0o170_000 == 0o120_000 && size <= 4096;
+        left.entry(namesize as u64 + if is_link { size } else { 0 })?;
         let kind = match mode & 0o170_000 {
             0o040_000 => NodeKind::Dir,
-            0o120_000 if size <= 4096 => {
+            0o120_000 if is_link => {
                 let mut target = vec![0; padded as usize];
                 r.read_exact(&mut target).map_err(bad)?;
                 target.truncate(size as usize);
@@ -117,9 +149,6 @@ fn archive(r: &mut impl Read, nodes: &mut BTreeMap<TreePath, Node>, left: &mut u
             && name != b"."
         {
             nodes.insert(path, Node { kind, mode: mode & 0o7777, mtime: None });
-        }
-        if nodes.len() > MAX_ENTRIES {
-            return Err(Error::unsupported("the initrd has over 500,000 entries"));
         }
     }
 }
@@ -176,6 +205,26 @@ mod tests {
         assert!(t.get(&p("kernel/x86/microcode/GenuineIntel.bin")).is_some());
         assert!(t.get(&p("etc/a")).is_some());
         assert!(nodes(&vec![0xfd, b'7', b'z'].into()).is_err());
+    }
+
+    #[test]
+    fn a_bomb_is_left_before_it_takes_memory_or_time() {
+        let entry = |name: &str| {
+            let mut e =
+                format!("070701{}{:08x}{}", "00000000".repeat(11), name.len() + 1, "00000000")
+                    .into_bytes();
+            e.extend(name.as_bytes());
+            e.resize((e.len() + 1).next_multiple_of(4), 0);
+            e
+        };
+        for (bomb, words) in [
+            (entry("a").repeat(100_001), "100,000 entries"),
+            (entry(&"a".repeat(4000)).repeat(5_000), "16 MiB"),
+            (gz(&[]).repeat(33_000), "2 GiB"),
+        ] {
+            let e = nodes(&gz(&bomb).into()).or_else(|_| nodes(&bomb.into())).expect_err(words);
+            assert!(e.to_string().contains(words), "{e}");
+        }
     }
 
     #[test]

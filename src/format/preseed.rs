@@ -59,10 +59,10 @@ pub struct Preseed<'a> {
     pub network: &'a Network,
     /// Host name, with or without a domain.
     pub hostname: Option<&'a str>,
-    /// Host name where nobody knows one.
-    pub default_hostname: &'a str,
-    /// Packages' origin.
-    pub mirror: Mirror,
+    /// Host name where nobody knows one; the installer's own where absent.
+    pub default_hostname: Option<&'a str>,
+    /// Packages' origin; the installer's own, or asked for, where absent.
+    pub mirror: Option<Mirror>,
     /// Release code name.
     pub suite: Option<&'a str>,
     /// Root's password.

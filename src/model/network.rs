@@ -68,7 +68,10 @@ impl FromStr for Port {
 
 /// The kernel takes at most 15 bytes (IFNAMSIZ); what would need quoting somewhere is refused too.
 fn check_interface_name(s: &str) -> Result<()> {
+    // `.` and `..` are folders in sysfs, and a leading `-` is an option to every tool.
     let ok = (1..=15).contains(&s.len())
+        && !matches!(s, "." | "..")
+        && !s.starts_with('-')
         && s.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
     if ok { Ok(()) } else { Err(Error::usage(format!("\"{s}\" is no interface name"))) }
 }
@@ -236,7 +239,8 @@ impl Bond {
     }
 
     /// # Errors
-    /// `Usage` for no ports, a port twice, a bad name, a `miimon` of 0.
+    /// `Usage` for no ports, a port twice, a bad name, an address that no port has, a `miimon` of 0,
+    /// an MTU too small for IPv4.
     pub fn check(&self) -> Result<()> {
         check_interface_name(&self.name)?;
         if self.ports.is_empty() {
@@ -249,13 +253,28 @@ impl Bond {
             if matches!(p, Port::Name(n) if *n == self.name) {
                 return Err(Error::usage(format!("bond: {p} is the bond itself")));
             }
+            if let Port::Mac(m) = p
+                && (m.0[0] & 1 == 1 || m.0 == [0; 6])
+            {
+                return Err(Error::usage(format!("bond: no port has the address {m}"))
+                    .hint("a port's own address is not all zeros, and its first byte is even"));
+            }
         }
         if self.miimon == 0 {
             return Err(Error::usage("bond: miimon 0 means that a dead port is never noticed"));
         }
+        if let Some(mtu) = self.mtu.filter(|m| *m < MIN_MTU_V4) {
+            return Err(Error::usage(format!("bond: mtu {mtu} is below {MIN_MTU_V4}"))
+                .hint("an Ethernet's is 1500, with jumbo frames 9000"));
+        }
         Ok(())
     }
 }
+
+/// What every IPv4 host must take (RFC 791); below, DHCP's own packets may not fit.
+const MIN_MTU_V4: u16 = 576;
+/// What every IPv6 link must carry (RFC 8200, section 5); the kernel switches IPv6 off below.
+const MIN_MTU_V6: u16 = 1280;
 
 /// An address with its prefix length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -335,6 +354,30 @@ pub struct Network {
     pub address: Address,
 }
 
+impl Network {
+    /// # Errors
+    /// `Usage` for a bad bond, or an address that does not go with its gateway or the bond's MTU.
+    pub fn check(&self) -> Result<()> {
+        if let Some(b) = &self.bond {
+            b.check()?;
+        }
+        let Address::Static { address, gateway, dns: _ } = &self.address else { return Ok(()) };
+        if let Some(g) = gateway.filter(|g| g.is_ipv4() != address.addr.is_ipv4()) {
+            return Err(Error::usage(format!("gateway {g} is no way out for {address}"))
+                .hint("give both as IPv4 or both as IPv6; dns may be either"));
+        }
+        if let Some(mtu) = self.bond.as_ref().and_then(|b| b.mtu)
+            && address.addr.is_ipv6()
+            && mtu < MIN_MTU_V6
+        {
+            return Err(Error::usage(format!(
+                "bond: mtu {mtu} is below {MIN_MTU_V6}, which IPv6 needs"
+            )));
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,7 +414,32 @@ mod tests {
     }
 
     #[test]
+    fn a_gateway_is_of_its_addresss_family_and_an_mtu_big_enough() {
+        let net = |address: &str, gateway: &str, mtu: Option<u16>| Network {
+            bond: Some(Bond { mtu, ..bond(&["eth0"]) }),
+            address: Address::Static {
+                address: address.parse().expect("cidr"),
+                gateway: Some(gateway.parse().expect("gateway")),
+                dns: vec!["2001:db8::53".parse().expect("dns")],
+            },
+        };
+        assert!(net("192.0.2.10/24", "192.0.2.1", Some(576)).check().is_ok());
+        assert!(net("192.0.2.10/24", "192.0.2.1", Some(575)).check().is_err());
+        assert!(net("192.0.2.10/24", "2001:db8::1", None).check().is_err());
+        assert!(net("2001:db8::10/64", "192.0.2.1", None).check().is_err());
+        assert!(net("2001:db8::10/64", "fe80::1", Some(1280)).check().is_ok());
+        assert!(net("2001:db8::10/64", "fe80::1", Some(1279)).check().is_err());
+    }
+
+    #[test]
     fn slips_are_refused() {
+        for name in [".", "..", "-eth0"] {
+            assert!(name.parse::<Port>().is_err(), "{name}");
+            assert!(Bond { name: name.into(), ..bond(&["eth0"]) }.check().is_err(), "{name}");
+        }
+        assert!(bond(&["01:00:5e:00:00:01"]).check().is_err());
+        assert!(bond(&["00:00:00:00:00:00"]).check().is_err());
+        assert!(bond(&["02:00:00:00:00:01"]).check().is_ok());
         assert!(bond(&[]).check().is_err());
         assert!(bond(&["eth0", "eth0"]).check().is_err());
         assert!(bond(&["bond0"]).check().is_err());

@@ -141,9 +141,7 @@ impl Profile {
     /// # Errors
     /// `Usage` for what no installer could do.
     pub fn check(&self) -> Result<()> {
-        if let Some(b) = &self.network.bond {
-            b.check()?;
-        }
+        self.network.check()?;
         for (i, c) in self.console.iter().enumerate() {
             if self.console[..i].contains(c) {
                 return Err(Error::usage(format!("console {c} stands there twice")));
@@ -207,8 +205,27 @@ impl Profile {
                     a.escape_debug()
                 )));
             }
+            if let Some(hint) = said_elsewhere(a) {
+                let message = format!("extra_args: \"{}\" is not said here", a.escape_debug());
+                return Err(Error::usage(message).hint(hint));
+            }
         }
         Ok(())
+    }
+}
+
+/// Where to say what `extra_args` must not: each of these would come beside the word that a field of
+/// its own gives, and who wins is the kernel's, dracut's or the boot loader's affair.
+fn said_elsewhere(arg: &str) -> Option<&'static str> {
+    let word = arg.trim().trim_start_matches('"');
+    match word.split_once('=').map_or(word, |(key, _)| key).trim_end_matches('"') {
+        "console" => Some("give consoles in `console`, the last one gets the installer"),
+        "initrd" => Some("the medium or `netboot.initrd` in the job names the initrd"),
+        "BOOT_IMAGE" => Some("leave it out: the boot loader adds it"),
+        "--" | "---" => {
+            Some("leave it out: what is meant for the installed system stands in `console`")
+        }
+        _ => None,
     }
 }
 
@@ -232,6 +249,33 @@ mod tests {
         let e = Profile::from_toml("console = [\"tty0\"]\nunatended = true\n", "p.toml")
             .expect_err("typo");
         assert!(e.to_string().starts_with("p.toml:2: unknown field `unatended`"), "{e}");
+    }
+
+    #[test]
+    fn extra_args_say_nothing_that_has_its_own_field() {
+        for (word, field) in [
+            ("console=ttyS0", "`console`"),
+            ("console", "`console`"),
+            ("\\\"console=ttyS0\\\"", "`console`"),
+            ("initrd=/x", "`netboot.initrd`"),
+            ("BOOT_IMAGE=x", "boot loader"),
+            ("--", "leave it out"),
+            ("---", "leave it out"),
+        ] {
+            let text = format!("console = []\nextra_args = [\"{word}\"]\n");
+            let e = Profile::from_toml(&text, "p").expect_err(word);
+            assert!(e.hint_text().expect(word).contains(field), "{word}: {e}");
+        }
+        let fine =
+            "console = []\nextra_args = [\"bonding.debug=1\", \"consoleblank=0\", \"a--b\"]\n";
+        assert!(Profile::from_toml(fine, "p").is_ok());
+    }
+
+    #[test]
+    fn the_network_is_checked_with_the_profile() {
+        let text = "console = []\n[network.address]\nmethod = \"static\"\n\
+                    address = \"192.0.2.10/24\"\ngateway = \"2001:db8::1\"\n";
+        assert!(Profile::from_toml(text, "p").is_err());
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub struct NetbootFiles {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
-    /// A folder; the tree becomes a folder in it.
+    /// The tree's own folder: `boot.ipxe` lies right in it.
     pub dir: PathBuf,
     /// The whole medium below `repo/`, also where less would do.
     #[serde(default)]
@@ -90,7 +90,7 @@ impl Job {
         if let Some(f) = super::lint::lint(text, &[]).into_iter().next() {
             return Err(Error::usage(f.message)
                 .source_name(format!("{}:{}", file.display(), f.line))
-                .hint("`isowright recipe schema --job` lists the fields"));
+                .hint("`isowright recipe schema job` lists the fields"));
         }
         let mut job: Job = toml::from_str(text)
             .map_err(|e| Error::usage(e.message().to_owned()).source_name(file.display()))?;
@@ -183,6 +183,8 @@ mod tests {
         ] {
             let e = Job::from_toml(text, Path::new("/jobs/d.toml")).expect_err(words);
             assert!(e.to_string().contains(words), "{e}");
+            let hint = e.hint_text().expect("hint");
+            assert!(hint.contains("`isowright recipe schema job`"), "{hint}");
         }
     }
 }

@@ -4,6 +4,7 @@ use super::job::Job;
 use super::{Kind, Match, Recipe, kind_of};
 use crate::content::path::TreePath;
 use crate::family::Family;
+use crate::format::preseed::Mirror;
 use serde::Serialize;
 
 /// How bad it is.
@@ -73,6 +74,19 @@ pub(crate) fn lint_recipe(text: &str) -> Vec<Finding> {
     if recipe.hosted.tree && !recipe.hosted.files.is_empty() {
         let message = "hosted: the tree has the files in it already";
         found.push(warning(text, "[hosted]", message.into()));
+    }
+    let word = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_graphic());
+    if let Some(m) = &recipe.answers.mirror
+        && !(word(m) && Mirror::from_url(m, false).is_some())
+    {
+        let message = format!("mirror \"{}\" is no http(s) URL", m.escape_debug());
+        found.push(error(text, "[answers]", message));
+    }
+    if let Some(h) = &recipe.answers.hostname
+        && (h.is_empty() || !h.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+    {
+        let message = format!("hostname \"{}\" is no host name", h.escape_debug());
+        found.push(error(text, "[answers]", message));
     }
     if !recipe.ram.payload.is_empty() && recipe.ram.payload_percent == 0 {
         let message = "ram: payload without payload_percent counts for nothing";
@@ -225,6 +239,10 @@ mod tests {
             (format!("{GOOD}[boot]\nkernel = [\"k\"]\n"), 8, "without initrd"),
             (format!("{GOOD}[netboot]\nwhy = \"x\"\n"), 8, "url"),
             (GOOD.replace("name = \"x\"", "name = \"X y\""), 1, "lower case"),
+            (format!("{GOOD}[answers]\nmirror = \"ftp://x/y\"\n"), 8, "no http(s) URL"),
+            (format!("{GOOD}[answers]\nmirror = \"http://x/y z\"\n"), 8, "no http(s) URL"),
+            (format!("{GOOD}[answers]\nhostname = \"a b\"\n"), 8, "no host name"),
+            (format!("{GOOD}[answers]\nkickstart = \"fedra\"\n"), 9, "\"fedora\" was meant"),
             (GOOD.replace("[[match]]", "[[match"), 5, ""),
         ] {
             let found = lint(&text, &[]);

@@ -9,7 +9,7 @@ use crate::content::path::TreePath;
 use crate::content::tree::Tree;
 use crate::error::{Error, Result};
 use crate::family::Family;
-use crate::family::draft::{Facts, Hosted};
+use crate::family::draft::{Facts, Hosted, KickstartLine};
 use crate::media::identity::Identity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,9 @@ pub struct Recipe {
     /// What of the medium must be hosted.
     #[serde(default)]
     pub hosted: HostedWish,
+    /// What the answers depend on beside the family.
+    #[serde(default)]
+    pub answers: AnswersOf,
     /// What the machine needs.
     #[serde(default)]
     pub ram: Ram,
@@ -123,6 +126,21 @@ pub struct HostedWish {
     /// These: globs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
+}
+
+/// What the answers for one line of a distribution depend on beside its family.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnswersOf {
+    /// Which kickstart the installer reads.
+    #[serde(default)]
+    pub kickstart: KickstartLine,
+    /// The vendor's mirror, a URL, for a profile that names none; the installer's own where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<String>,
+    /// Host name where neither lease nor profile has one; the installer's own where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
 }
 
 /// Memory that the route needs.
@@ -280,7 +298,9 @@ impl Recipe {
         let value =
             |f: &Option<crate::media::identity::Fact<String>>| f.as_ref().map(|f| f.value.clone());
         Facts {
-            distro: self.name.clone(),
+            kickstart: self.answers.kickstart,
+            mirror: self.answers.mirror.clone(),
+            default_hostname: self.answers.hostname.clone(),
             version: value(&id.version),
             codename: value(&id.codename),
             arch: id.arch.as_ref().map(|a| a.value),
@@ -382,6 +402,25 @@ mod tests {
         for (r, (file, _)) in bundled().expect("they parse").iter().zip(BUNDLED) {
             assert_eq!(format!("{}.toml", r.name), *file);
         }
+    }
+
+    /// A copy under another name is written for as the original is.
+    #[test]
+    fn the_answers_depend_on_the_recipes_data_not_on_its_name() {
+        let mine = |name: &str| {
+            let text = BUNDLED.iter().find(|(f, _)| *f == format!("{name}.toml")).expect(name).1;
+            // Once, for the host name's line ends in the same words.
+            let text =
+                text.replacen(&format!("name = \"{name}\""), &format!("name = \"my-{name}\""), 1);
+            let recipe = Recipe::from_toml(&text, name).expect("recipe");
+            assert_eq!(recipe.name, format!("my-{name}"));
+            recipe.facts(&Identity::default(), &Tree::new())
+        };
+        assert_eq!(mine("fedora").kickstart, KickstartLine::Fedora);
+        assert_eq!(mine("rocky").kickstart, KickstartLine::El);
+        assert_eq!(mine("devuan").mirror.as_deref(), Some("http://deb.devuan.org/merged"));
+        assert_eq!(mine("devuan").default_hostname.as_deref(), Some("devuan"));
+        assert_eq!(mine("debian").mirror.as_deref(), Some("http://deb.debian.org/debian"));
     }
 
     #[test]

@@ -130,7 +130,7 @@ fn fallback<'r>(
     }
     let near = near_misses(recipes, id, tree);
     let hint = if near.is_empty() {
-        "and no Linux kernel was found on it; `isowright inspect` shows what is there".to_owned()
+        "no Linux kernel was found on it either; `isowright inspect` shows what is there".to_owned()
     } else {
         format!("near: {}; choose one with --recipe NAME", near.join("; "))
     };
@@ -184,6 +184,8 @@ mod tests {
         assert_eq!((s.recipe.name.as_str(), s.assumed), ("generic", true));
         let e = select(&all, &Identity::default(), &t, false).expect_err("none");
         assert_eq!(e.kind(), ErrorKind::NotFound);
+        let e = select(&all, &Identity::default(), &tree(&["readme"]), false).expect_err("none");
+        assert!(e.hint_text().expect("hint").starts_with("no Linux kernel was found"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! yes). A thread per connection, at most [`CONNECTIONS`]; more wait in the kernel's queue, because a
 //! booting machine takes "busy" for a failure. Files go out by `sendfile`.
 
-mod request;
+pub mod request;
 mod respond;
 mod site;
 
