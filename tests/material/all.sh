@@ -6,5 +6,6 @@ out=${1:?usage: all.sh FOLDER}
 mkdir -p "$out"
 for script in validators hard-cases debian-installer-iso dracut-initrd el-iso debian-live; do
   echo "material: $script"
-  "$here/$script.sh" "$out"
+  # In CI nothing may be missing; elsewhere the tests that need it say so and are skipped.
+  "$here/$script.sh" "$out" || [ "${CI:-}" != true ] || exit 1
 done

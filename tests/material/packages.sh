@@ -7,7 +7,7 @@ packages=(
   xorriso genisoimage isomd5sum libarchive-tools p7zip-full cpio   # oracles
   mtools dosfstools gdisk fdisk squashfs-tools squashfs-tools-ng
   isolinux syslinux-common grub-efi-amd64-bin grub-pc-bin grub-common
-  mmdebstrap debconf debconf-utils openssl time zstd python3-venv busybox-static
+  mmdebstrap uidmap debian-archive-keyring debconf debconf-utils openssl time zstd python3-venv busybox-static
   dracut-core dracut-network dracut-live isc-dhcp-client iputils-arping
 )
 missing=()
@@ -17,8 +17,15 @@ done
 # apt's lists are needed later too: the material downloads a kernel package.
 lists=(/var/lib/apt/lists/*Packages*)
 [ ${#missing[@]} -gt 0 ] || [ ! -e "${lists[0]}" ] || exit 0
-echo "installing: ${missing[*]}"
 sudo=; [ "$(id -u)" -eq 0 ] || sudo=sudo
 export DEBIAN_FRONTEND=noninteractive
 $sudo apt-get update -qq
-[ ${#missing[@]} -eq 0 ] || $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+# Ubuntu has not all of them (debian-installer-12-netboot-amd64): what needs those is skipped, and
+# says so.
+known=()
+for p in "${missing[@]}"; do
+  if apt-cache show "$p" >/dev/null 2>&1; then known+=("$p"); else echo "not in this archive: $p"; fi
+done
+[ ${#known[@]} -gt 0 ] || exit 0
+echo "installing: ${known[*]}"
+$sudo apt-get install -y -qq --no-install-recommends "${known[@]}" >/dev/null
