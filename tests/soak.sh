@@ -4,6 +4,25 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v cargo-fuzz >/dev/null || cargo install --locked --quiet cargo-fuzz
 rustup toolchain list | grep -q nightly || { echo "cargo fuzz needs a nightly toolchain: rustup toolchain install nightly"; exit 1; }
+# Seeds: our own fixtures, so that a run starts from what the parsers know.
+seed() {
+  local dir=fuzz/corpus/$1 n=0 f
+  mkdir -p "$dir"
+  shift
+  for f in "$@"; do n=$((n + 1)); cp "$f" "$dir/seed-$n"; done
+}
+mapfile -t isolinux < <(find fixtures -path '*isolinux/*.cfg')
+mapfile -t grub < <(find fixtures -name grub.cfg)
+mapfile -t treeinfo < <(find fixtures -name .treeinfo)
+mapfile -t diskinfo < <(find fixtures -name .discinfo -o -path '*/.disk/info')
+seed media fixtures/demo.iso
+seed iso9660 <(tail -c +32769 fixtures/demo.iso)
+seed syslinux "${isolinux[@]}"
+seed grub "${grub[@]}"
+seed treeinfo "${treeinfo[@]}"
+seed diskinfo "${diskinfo[@]}"
+seed recipe recipes/*.toml
+seed profile profiles/*.toml
 failed=()
 for target in $(cargo +nightly fuzz list); do
   echo "fuzz: $target"
