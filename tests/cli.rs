@@ -460,7 +460,8 @@ fn ctrl_c_leaves_no_half_file() {
     if status.success() {
         assert_eq!(left, ["big.bin"], "it was faster than the signal");
     } else {
-        assert_eq!(status.code(), Some(130));
+        // None: the signal came before the handler stood, on a slow machine.
+        assert!(matches!(status.code(), Some(130) | None), "{status}");
         assert!(left.is_empty(), "{left:?}");
     }
 }
