@@ -100,17 +100,13 @@ fn row(inside: &str, p: &TreePath, n: &Node) -> serde_json::Value {
 
 pub fn cat(a: &Cat) -> Result<Outcome> {
     let media = resolve::open(&a.image)?;
-    let (inside, tree, path) = resolve::place(&media, &a.path)?;
-    let content = tree.file(&path).map_err(|e| {
-        let e = e.path(format!("{inside}{path}")).source_name(&media.name);
-        e.hint("`isowright ls -R` lists all; names are case-sensitive")
-    })?;
+    let content = media.file(&a.path)?;
     let mut out = std::io::stdout().lock();
     if out.is_terminal() {
         let head = content.slice(0..content.len().min(4096))?.read_all(4096)?;
         if head.contains(&0) {
             return Err(Error::usage("that is binary, and this is a terminal")
-                .path(&path)
+                .path(&a.path)
                 .hint("redirect it: isowright cat … > file"));
         }
         // On a terminal escapes are shown, not obeyed.
@@ -123,7 +119,7 @@ pub fn cat(a: &Cat) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let stop = |_| !term::STOP.load(std::sync::atomic::Ordering::Relaxed);
-    match crate::content::copy::to_writer(content, &mut out, false, &stop) {
+    match crate::content::copy::to_writer(&content, &mut out, false, &stop) {
         Err(e) if e.to_string().contains("Broken pipe") => Ok(Outcome::Done),
         Err(e) => Err(e),
         Ok(_) => {

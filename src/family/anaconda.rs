@@ -10,7 +10,7 @@ use crate::content::path::TreePath;
 use crate::error::Result;
 use crate::format::answers::grub_defaults;
 use crate::format::dracut;
-use crate::format::kickstart::{Dialect, Kickstart, RootPassword};
+use crate::format::kickstart::{Dialect, Kickstart};
 use crate::model::console::Console;
 use crate::model::network::Network;
 use crate::model::profile::{Answers, Install, Profile};
@@ -125,17 +125,7 @@ fn kickstart(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<Stri
         packages,
         mirror: _,
     } = install;
-    let root = match root_password_hash {
-        Some(h) => RootPassword::Hash(h.clone()),
-        None if *unattended || !ssh_keys.is_empty() => RootPassword::Locked,
-        None => RootPassword::Ask,
-    };
-    if root == RootPassword::Locked && ssh_keys.is_empty() {
-        draft.warn(
-            "Nobody will be able to log in: the profile has neither root_password_hash nor ssh_keys.",
-        );
-    }
-    super::tell_of_hash(root_password_hash.as_deref(), draft);
+    let root = super::root(root_password_hash.as_deref(), *unattended, ssh_keys, draft);
     let major = facts.major();
     if major.is_none() {
         draft.notes.push(super::draft::Note {

@@ -6,7 +6,6 @@ use super::draft::{ArgOp, Aspect, Cover, Draft, Facts, Hosted, Layer, Made};
 use crate::content::path::TreePath;
 use crate::error::{Error, Result};
 use crate::format::answers::grub_defaults;
-use crate::format::kickstart::RootPassword;
 use crate::format::preseed::{Mirror, Preseed, STARTUP, STARTUP_PATH, bond_script};
 use crate::model::console::Console;
 use crate::model::network::Network;
@@ -88,17 +87,7 @@ fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Resul
         packages,
         mirror,
     } = install;
-    let root = match root_password_hash {
-        Some(h) => RootPassword::Hash(h.clone()),
-        None if *unattended || !ssh_keys.is_empty() => RootPassword::Locked,
-        None => RootPassword::Ask,
-    };
-    if root == RootPassword::Locked && ssh_keys.is_empty() {
-        draft.warn(
-            "Nobody will be able to log in: the profile has neither root_password_hash nor ssh_keys.",
-        );
-    }
-    super::tell_of_hash(root_password_hash.as_deref(), draft);
+    let root = super::root(root_password_hash.as_deref(), *unattended, ssh_keys, draft);
     let mut wanted = vec!["openssh-server".to_owned()];
     if network.bond.is_some() {
         wanted.push("ifenslave".to_owned());

@@ -9,6 +9,7 @@ mod generic;
 mod live_boot;
 
 use crate::error::Result;
+use crate::format::kickstart::RootPassword;
 use crate::model::profile::Profile;
 use draft::{Aspect, Cover, Draft, Facts, Layer};
 use serde::{Deserialize, Serialize};
@@ -42,14 +43,26 @@ impl Family {
     }
 }
 
-/// For the families whose answers ride in the initrd: it is served to all who ask, and its file modes
-/// hold only in the installer.
-fn tell_of_hash(hash: Option<&str>, draft: &mut Draft) {
+/// What becomes of root, for the families whose answers ride in the initrd. The initrd is served to all
+/// who ask, and its file modes hold only in the installer: a hash in it is told of.
+fn root(hash: Option<&str>, unattended: bool, keys: &[String], draft: &mut Draft) -> RootPassword {
     if hash.is_some() {
         draft.warn(
             "root_password_hash lies in initrd.img: whoever can fetch the tree can read it and guess \
              at the password.",
         );
+    }
+    match hash {
+        Some(h) => RootPassword::Hash(h.to_owned()),
+        None if !unattended && keys.is_empty() => RootPassword::Ask,
+        None => {
+            if keys.is_empty() {
+                draft.warn(
+                    "Nobody will be able to log in: the profile has neither root_password_hash nor ssh_keys.",
+                );
+            }
+            RootPassword::Locked
+        }
     }
 }
 

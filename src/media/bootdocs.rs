@@ -3,6 +3,8 @@
 //! SYSLINUX menus are followed through INCLUDE and CONFIG, GRUB's through `source` and `configfile`
 //! where the path is known. What can't be read is a note, never a failure: a broken spare menu must
 //! not keep the rest from being used.
+//!
+//! Over 400 lines: finding, following and ranking share one index of the medium's names.
 
 use crate::content::path::TreePath;
 use crate::content::tree::Tree;

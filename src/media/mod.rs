@@ -133,7 +133,9 @@ impl Media {
     /// `NotFound`, `Unsupported` for a folder or a link that leaves the medium.
     pub fn file(&self, spec: &str) -> Result<Content> {
         let bare = spec.strip_prefix("iso:").unwrap_or(spec);
-        let found = match bare.split_once("!/") {
+        // A name may hold a `!` itself.
+        let literal = TreePath::new(bare).is_ok_and(|p| self.tree.get(&p).is_some());
+        let found = match bare.split_once("!/").filter(|_| !literal) {
             Some((image, path)) => self.file_in_fat(image, path),
             None => file_in(&self.tree, bare, self.view == View::Plain),
         };
@@ -160,7 +162,7 @@ fn file_in(tree: &Tree, path: &str, any_case: bool) -> Result<Content> {
         other => other.cloned(),
     }
     .map_err(|e| match e.kind() {
-        ErrorKind::NotFound => e.hint("`isowright ls` lists what is there"),
+        ErrorKind::NotFound => e.hint("`isowright ls -R` lists what is there"),
         _ => e,
     })
 }
