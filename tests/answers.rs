@@ -56,9 +56,10 @@ fn facts(distro: &str, version: &str) -> Facts {
             .collect(),
         base_url: None,
         own_answers: None,
+        delivery: None,
         ram_payload: 0,
         ram_mib: 0,
-        hosted: Hosted::WholeTree,
+        hosted: Hosted::whole_tree(),
     }
 }
 
@@ -70,7 +71,8 @@ fn draft(family: Family, facts: &Facts, profile: &Profile) -> Draft {
 
 fn made<'d>(draft: &'d Draft, path: &str) -> &'d str {
     let m = draft.in_initrd.iter().find(|m| m.path.to_string() == path);
-    std::str::from_utf8(&m.unwrap_or_else(|| panic!("{path} is not made")).bytes).expect("utf-8")
+    let m = m.unwrap_or_else(|| panic!("{path} is not made"));
+    std::str::from_utf8(m.bytes().expect("ours")).expect("utf-8")
 }
 
 /// Panics with the tool's own words, unless it ends well.
@@ -192,7 +194,7 @@ fn every_script_is_shell() {
         }
         let di = draft(Family::DebianInstaller, &facts("debian", "12.5.0"), &profile);
         for m in di.in_initrd.iter().filter(|m| m.path.to_string() != "preseed.cfg") {
-            let text = std::str::from_utf8(&m.bytes).expect("utf-8");
+            let text = std::str::from_utf8(m.bytes().expect("ours")).expect("utf-8");
             shell(dir.path(), text, &format!("{name}: {}", m.path));
             scripts += 1;
         }
@@ -247,7 +249,7 @@ fn no_disk_is_touched_unless_unattended() {
             .in_initrd
             .iter()
             .chain(&di.in_initrd)
-            .map(|m| String::from_utf8(m.bytes.clone()).expect("utf-8"))
+            .map(|m| String::from_utf8(m.bytes().expect("ours").to_vec()).expect("utf-8"))
             .collect();
         for word in WIPES {
             let there = all.lines().any(|l| !l.trim_start().starts_with('#') && l.contains(word));
@@ -419,7 +421,7 @@ fn ports_by_address_are_pinned_in_the_installer_and_after() {
 fn every_family_answers_for_every_layer() {
     let metal = Profile::metal().expect("metal");
     let mut f = facts("debian", "12");
-    f.hosted = Hosted::Files(vec!["live/filesystem.squashfs".parse().expect("path")]);
+    f.hosted = Hosted::only(vec!["live/filesystem.squashfs".parse().expect("path")]);
     for family in [Family::Anaconda, Family::DebianInstaller, Family::LiveBoot, Family::Generic] {
         for own in [None, Some(("own.cfg".to_owned(), b"# mine\n".to_vec()))] {
             for profile in [&metal, &Profile::from_toml("console = []\n", "t").expect("profile")] {
@@ -445,6 +447,6 @@ fn the_users_own_answers_go_in_as_they_are() {
         f.own_answers = Some(("mine".into(), b"# mine \xff".to_vec()));
         let d = draft(family, &f, &metal);
         let m = d.in_initrd.iter().find(|m| m.path.to_string() == path).expect("made");
-        assert_eq!((&*m.bytes, m.mode), (&b"# mine \xff"[..], 0o600));
+        assert_eq!((m.bytes().expect("ours"), m.mode), (&b"# mine \xff"[..], 0o600));
     }
 }

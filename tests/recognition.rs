@@ -94,12 +94,12 @@ fn families_speak_for_every_fixture() {
         let mut draft = Draft::default();
         recipe.family.say(&facts, &metal, &mut draft).expect(&name);
         let hosted = match name.as_str() {
-            n if n.starts_with("debian-1") || n.starts_with("devuan") => Hosted::Nothing,
-            "generic-linux" => Hosted::Nothing,
+            n if n.starts_with("debian-1") || n.starts_with("devuan") => Hosted::default(),
+            "generic-linux" => Hosted::default(),
             "debian-live-12" => {
-                Hosted::Files(vec!["live/filesystem.squashfs".parse().expect("path")])
+                Hosted::only(vec!["live/filesystem.squashfs".parse().expect("path")])
             }
-            _ => Hosted::WholeTree,
+            _ => Hosted::whole_tree(),
         };
         assert_eq!(draft.hosted, hosted, "{name}");
         let warned = draft.notes.iter().any(|n| n.text.contains("carries no packages"));
@@ -108,9 +108,10 @@ fn families_speak_for_every_fixture() {
             facts.base_url = Some("http://192.0.2.1/d/".into());
             let mut draft = Draft::default();
             recipe.family.say(&facts, &metal, &mut draft).expect(&name);
-            assert_eq!(draft.hosted, Hosted::WholeTree);
+            assert_eq!(draft.hosted, Hosted::whole_tree());
             let preseed = draft.in_initrd.iter().find(|m| m.path.to_string() == "preseed.cfg");
-            let text = String::from_utf8(preseed.expect("made").bytes.clone()).expect("utf-8");
+            let text = String::from_utf8(preseed.expect("made").bytes().expect("ours").to_vec())
+                .expect("utf-8");
             assert!(text.contains("d-i mirror/http/directory string /d/repo\n"), "{text}");
         }
     }

@@ -1,5 +1,6 @@
 //! The command line exactly as typed; `resolve` turns it into the library's values.
 
+use crate::model::profile::Delivery;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -134,9 +135,16 @@ pub struct Source {
     /// Install without a question and WIPE the disks
     #[arg(long)]
     pub unattended: bool,
-    /// Your own kickstart or preseed, in place of ours
+    /// Your own answer file (kickstart, preseed …), in place of ours;
+    /// one that ends in .jinja is a template over the profile
     #[arg(long, value_name = "FILE")]
     pub answers: Option<PathBuf>,
+    /// How answers reach the installer; its usual way where absent
+    #[arg(long, value_name = "WAY")]
+    pub delivery: Option<Way>,
+    /// Warn of what the installer can't be told, instead of stopping
+    #[arg(long)]
+    pub lenient: bool,
     /// Host the whole medium below repo/
     #[arg(long, conflicts_with = "boot_only")]
     pub full_tree: bool,
@@ -161,6 +169,27 @@ pub struct Source {
     /// Folder of recipes that override the bundled ones
     #[arg(long, value_name = "DIR")]
     pub recipes: Option<PathBuf>,
+}
+
+/// How answers reach the installer.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Way {
+    /// A file in the initrd
+    Initrd,
+    /// A file beside boot.ipxe, by its URL
+    Url,
+    /// In the kernel arguments
+    Cmdline,
+}
+
+impl From<Way> for Delivery {
+    fn from(w: Way) -> Self {
+        match w {
+            Way::Initrd => Delivery::Initrd,
+            Way::Url => Delivery::Url,
+            Way::Cmdline => Delivery::Cmdline,
+        }
+    }
 }
 
 /// `plan`

@@ -6,10 +6,11 @@ use crate::content::path::TreePath;
 use crate::content::tree::Tree;
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{self, Media};
-use crate::model::profile::Profile;
+use crate::model::profile::{AnswerKind, Profile};
 use crate::plan::{Extent, NetbootPair, Target};
 use crate::recipe::job::{Job, JobProfile, Output};
 use crate::recipe::{self, Recipe};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Opens an image.
@@ -109,7 +110,11 @@ pub fn wish(a: &Source) -> Result<Wish> {
         wish.target.base_url = Some(base_url(u)?);
     }
     if let Some(f) = &a.answers {
-        wish.target.own_answers = Some(own(f)?);
+        wish.target.answers = Some(own(f)?);
+    }
+    wish.profile.answers.lenient |= a.lenient;
+    if let Some(way) = a.delivery {
+        wish.profile.answers.delivery = Some(way.into());
     }
     if let (Some(k), Some(i)) = (&a.netboot_kernel, &a.netboot_initrd) {
         wish.target.netboot = Some(pair(k, i)?);
@@ -151,10 +156,8 @@ fn from_job(a: &Source) -> Result<Wish> {
         target: Target {
             base_url: job.base_url.as_deref().map(base_url).transpose()?,
             netboot,
-            own_answers: match &job.answers {
-                Some(f) => Some(own(f)?),
-                None => own_of(&profile, Some(&beside))?,
-            },
+            own_answers: own_of(&profile, Some(&beside))?,
+            answers: job.answers.as_deref().map(own).transpose()?,
             ..Target::default()
         },
         profile,
@@ -180,18 +183,13 @@ fn profile(path: Option<&Path>) -> Result<Profile> {
     }
 }
 
-/// The profile's own answer files are relative to the profile. The medium is not known yet, so the
-/// one that is there is taken; two would be ambiguous.
-fn own_of(profile: &Profile, beside: Option<&Path>) -> Result<Option<(String, Vec<u8>)>> {
+/// The profile's own answer files, which are relative to the profile.
+fn own_of(
+    profile: &Profile,
+    beside: Option<&Path>,
+) -> Result<BTreeMap<AnswerKind, (String, Vec<u8>)>> {
     let dir = beside.and_then(Path::parent).unwrap_or(Path::new(""));
-    match (&profile.answers.kickstart, &profile.answers.preseed) {
-        (None, None) => Ok(None),
-        (Some(f), None) | (None, Some(f)) => own(&dir.join(f)).map(Some),
-        (Some(_), Some(_)) => {
-            Err(Error::new(ErrorKind::Ambiguous, "the profile names a kickstart and a preseed")
-                .hint("name one of them with --answers"))
-        }
-    }
+    profile.answers.own.iter().map(|(kind, f)| Ok((*kind, own(&dir.join(f))?))).collect()
 }
 
 fn own(path: &Path) -> Result<(String, Vec<u8>)> {

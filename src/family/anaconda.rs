@@ -5,22 +5,22 @@
 //! need no URL. That hides nothing: `initrd.img` is served to all who ask.
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, Aspect, BASE, Cover, Draft, Facts, Hosted, KickstartLine, Layer, Made};
+use super::draft::{ArgOp, Aspect, BASE, Body, Cover, Draft, Facts, KickstartLine, Layer, Made};
 use crate::content::path::TreePath;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::answers::grub_defaults;
 use crate::format::dracut;
 use crate::format::kickstart::{Dialect, Kickstart};
 use crate::model::console::Console;
 use crate::model::network::Network;
-use crate::model::profile::{Answers, Install, Profile};
+use crate::model::profile::{Delivery, Install, Profile};
 
 const OWN: &str = "your own ks.cfg is used as it is";
 
 pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
-    let Profile { console, text, unattended, extra_args, network, install, answers } = profile;
+    let Profile { console, text, unattended, extra_args, network, install, answers: _, initrd: _ } =
+        profile;
     let Network { bond, address: _ } = network;
-    let Answers { kickstart: _, preseed: _ } = answers;
 
     source(facts, install, draft);
     console::say(console, Target::Answers, draft);
@@ -43,7 +43,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     }
     answer_file(facts, profile, draft)?;
     if *unattended && facts.own_answers.is_none() {
-        draft.note("The smallest built-in disk of 8 GiB or more is wiped without a question.");
+        draft.note(super::wiped(&install.disk));
     }
     console::extra(extra_args, draft);
     draft.ram_mib = facts.ram_mib;
@@ -88,7 +88,7 @@ fn source(facts: &Facts, install: &Install, draft: &mut Draft) {
     if packages && install.mirror.is_some() {
         draft.arg(ArgOp::Set(format!("inst.stage2={tree}")), "stage 2 comes from the hosted tree");
     }
-    if facts.hosted == Hosted::WholeTree && !facts.has(".treeinfo") {
+    if facts.hosted.tree && !facts.has(".treeinfo") {
         draft.warn(
             "There is no .treeinfo on this medium: the installer may not find its repositories.",
         );
@@ -107,14 +107,31 @@ fn answer_file(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()
             (kickstart(facts, profile, draft)?.into_bytes(), "answers, from the profile".into())
         }
     };
-    draft.in_initrd.push(Made { path: TreePath::new("ks.cfg")?, bytes: text, mode: 0o600, reason });
-    draft.arg(ArgOp::Set("inst.ks=file:/ks.cfg".into()), "the answers lie in the initrd");
+    let ways = [
+        (Delivery::Initrd, "it can't be missing, and needs no URL"),
+        (Delivery::Url, "it can be changed without a new initrd"),
+    ];
+    let made = |path| {
+        Ok::<_, Error>(Made {
+            path: TreePath::new(path)?,
+            body: Body::Bytes(text),
+            mode: 0o600,
+            reason,
+        })
+    };
+    if draft.deliver(facts, &ways)? == Delivery::Url {
+        draft.beside.push(made("answers/ks.cfg")?);
+        let arg = format!("inst.ks={BASE}answers/ks.cfg");
+        draft.arg(ArgOp::Set(arg), "the answers lie beside boot.ipxe");
+    } else {
+        draft.in_initrd.push(made("ks.cfg")?);
+        draft.arg(ArgOp::Set("inst.ks=file:/ks.cfg".into()), "the answers lie in the initrd");
+    }
     Ok(())
 }
 
 fn kickstart(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<String> {
-    let Profile { console, text, unattended, extra_args: _, network, install, answers: _ } =
-        profile;
+    let Profile { console, text, unattended, network, install, .. } = profile;
     let Install {
         hostname,
         root_password_hash,
@@ -124,6 +141,7 @@ fn kickstart(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<Stri
         keyboard,
         packages,
         mirror: _,
+        disk,
     } = install;
     let root = super::root(root_password_hash.as_deref(), *unattended, ssh_keys, draft);
     let major = facts.major();
@@ -156,6 +174,7 @@ fn kickstart(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<Stri
         ssh_keys,
         packages,
         append,
+        disk,
         grub: grub_defaults(console),
     }
     .to_text()

@@ -2,22 +2,29 @@
 //! asks for them.
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, Aspect, Cover, Draft, Facts, Hosted, Layer, Made};
+use super::draft::{ArgOp, Aspect, Body, Cover, Draft, Facts, Layer, Made};
 use crate::content::path::TreePath;
 use crate::error::{Error, Result};
 use crate::format::answers::grub_defaults;
 use crate::format::preseed::{Mirror, Preseed, STARTUP, STARTUP_PATH, bond_script};
 use crate::model::console::Console;
 use crate::model::network::Network;
-use crate::model::profile::{Answers, Install, Profile};
+use crate::model::profile::{Delivery, Install, Profile};
 
 const OWN: &str = "your own preseed.cfg is used as it is";
 
 pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
-    let Profile { console, text: _, unattended, extra_args, network, install: _, answers } =
-        profile;
+    let Profile {
+        console,
+        text: _,
+        unattended,
+        extra_args,
+        network,
+        install: _,
+        answers: _,
+        initrd: _,
+    } = profile;
     let Network { bond, address: _ } = network;
-    let Answers { kickstart: _, preseed: _ } = answers;
 
     console::say(console, Target::BehindDashes, draft);
     if console.len() > 1 {
@@ -45,9 +52,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     }
     match &facts.own_answers {
         Some((name, bytes)) => {
-            let reason = format!("your own {name}");
-            let path = TreePath::new("preseed.cfg")?;
-            draft.in_initrd.push(Made { path, bytes: bytes.clone(), mode: 0o600, reason });
+            answer_file(facts, draft, bytes.clone(), &format!("your own {name}"))?;
             draft.note(format!("{name} is used as it is: mirror, bond and disks are its affair."));
             if let Some(b) = bond {
                 draft.note(format!(
@@ -59,7 +64,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         }
         None => answers_of_ours(facts, profile, draft)?,
     }
-    if draft.hosted == Hosted::Nothing {
+    if draft.hosted.is_nothing() {
         draft.note("Packages come from the mirror: nothing of the medium is hosted.");
     }
     console::extra(extra_args, draft);
@@ -69,14 +74,26 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
 }
 
 fn made(draft: &mut Draft, path: &str, text: String, mode: u32, reason: &str) -> Result<()> {
-    let path = TreePath::new(path)?;
-    draft.in_initrd.push(Made { path, bytes: text.into_bytes(), mode, reason: reason.to_owned() });
+    draft.in_initrd.push(Made::text(TreePath::new(path)?, text, mode, reason));
+    Ok(())
+}
+
+/// By URL the file is read only once the network is up: what must happen before then stays in the initrd.
+fn answer_file(facts: &Facts, draft: &mut Draft, bytes: Vec<u8>, reason: &str) -> Result<()> {
+    let ways = [(Delivery::Initrd, "it is read before the network is up, and can't be missing")];
+    draft.deliver(facts, &ways)?;
+    let path = TreePath::new("preseed.cfg")?;
+    draft.in_initrd.push(Made {
+        path,
+        body: Body::Bytes(bytes),
+        mode: 0o600,
+        reason: reason.to_owned(),
+    });
     Ok(())
 }
 
 fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
-    let Profile { console, text: _, unattended, extra_args: _, network, install, answers: _ } =
-        profile;
+    let Profile { console, unattended, network, install, .. } = profile;
     let Install {
         hostname,
         root_password_hash,
@@ -86,6 +103,7 @@ fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Resul
         keyboard,
         packages,
         mirror,
+        disk,
     } = install;
     let root = super::root(root_password_hash.as_deref(), *unattended, ssh_keys, draft);
     let mut wanted = vec!["openssh-server".to_owned()];
@@ -106,13 +124,14 @@ fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Resul
         root,
         ssh_keys,
         packages: wanted,
+        disk,
         grub: grub_defaults(console),
         login: profile.serial(),
     };
-    made(draft, "preseed.cfg", preseed.to_text()?, 0o600, "answers, from the profile")?;
+    answer_file(facts, draft, preseed.to_text()?.into_bytes(), "answers, from the profile")?;
     if let Some(script) = preseed.disk_script()? {
         made(draft, "isowright/disk.sh", script, 0o755, "chooses the disk")?;
-        draft.note("The smallest built-in disk of 8 GiB or more is wiped without a question.");
+        draft.note(super::wiped(disk));
     }
     let reason = "console, bond and keys of the installed system";
     made(draft, "isowright/late.sh", preseed.late_script()?, 0o755, reason)

@@ -2,8 +2,10 @@
 //! only mutable thing between profile and plan.
 
 use crate::content::path::TreePath;
+use crate::error::{Error, Result};
 use crate::model::arch::Arch;
 use crate::model::console::Console;
+use crate::model::profile::Delivery;
 use serde::{Deserialize, Serialize};
 
 /// Stands in a kernel argument for the URL of the tree, with its trailing slash. Renderers replace
@@ -46,6 +48,8 @@ pub struct Facts {
     pub base_url: Option<String>,
     /// The operator's own answer file for this family, if given: name and text.
     pub own_answers: Option<(String, Vec<u8>)>,
+    /// How answers must reach the installer, where the operator says so.
+    pub delivery: Option<Delivery>,
     /// Bytes of all that must be held in RAM by the route (stage 2, squashfs), as the recipe names it.
     pub ram_payload: u64,
     /// RAM in MiB below which the route is known to fail, by the recipe's figures; 0: unknown.
@@ -92,29 +96,99 @@ pub struct ArgEdit {
     pub reason: String,
 }
 
-/// A generated file.
+/// What is in a file that a family adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// Our own bytes.
+    Bytes(Vec<u8>),
+    /// A file of the medium: its extent, not a copy.
+    File(TreePath),
+    /// The whole medium.
+    Medium,
+}
+
+/// A file that a family adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {
     /// Where: in the initrd, or beside `boot.ipxe`.
     pub path: TreePath,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
+    /// What is in it.
+    pub body: Body,
     /// Permission bits.
     pub mode: u32,
     /// Why, for the plan.
     pub reason: String,
 }
 
-/// What of the medium must be hosted beside kernel and initrd.
+impl Made {
+    /// Our own text.
+    pub fn text(path: TreePath, text: impl Into<String>, mode: u32, reason: &str) -> Self {
+        let body = Body::Bytes(text.into().into_bytes());
+        Made { path, body, mode, reason: reason.to_owned() }
+    }
+
+    /// Our own bytes, where they are ours.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match &self.body {
+            Body::Bytes(b) => Some(b),
+            Body::File(_) | Body::Medium => None,
+        }
+    }
+}
+
+/// Where the whole medium is hosted as one file: casper, live-boot and livenet want a URL that ends so.
+pub const MEDIUM: &str = "medium.iso";
+
+/// What of the medium must be hosted beside kernel and initrd. Nothing of it: kernel and initrd are
+/// enough.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Hosted {
-    /// Nothing: kernel and initrd are enough.
-    #[default]
-    Nothing,
-    /// These files, at the same paths below `repo/`.
-    Files(Vec<TreePath>),
+pub struct Hosted {
     /// The whole tree, below `repo/`.
-    WholeTree,
+    pub tree: bool,
+    /// These files, at the same paths below `repo/`.
+    pub files: Vec<TreePath>,
+    /// The medium itself, as [`MEDIUM`].
+    pub medium: bool,
+}
+
+impl Hosted {
+    /// The whole tree.
+    pub fn whole_tree() -> Self {
+        Hosted { tree: true, ..Self::default() }
+    }
+
+    /// These files.
+    pub fn only(files: Vec<TreePath>) -> Self {
+        Hosted { files, ..Self::default() }
+    }
+
+    /// The medium itself, as one file.
+    pub fn medium() -> Self {
+        Hosted { medium: true, ..Self::default() }
+    }
+
+    /// True where nothing is hosted.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How answers reach the installer, and why so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivered {
+    /// The way.
+    pub way: Delivery,
+    /// Why.
+    pub reason: String,
+}
+
+/// A wish that an installer can't be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unsaid {
+    /// The setting, as the profile names it.
+    pub setting: String,
+    /// Why, in a few words.
+    pub why: String,
 }
 
 /// The layers that a parameter must reach, from power-on to the installed system.
@@ -207,6 +281,8 @@ pub struct Draft {
     pub args: Vec<ArgEdit>,
     /// Files to append to the initrd.
     pub in_initrd: Vec<Made>,
+    /// Files of the medium that are initrds themselves, each with the reason: they follow the entry's.
+    pub more_initrds: Vec<(TreePath, String)>,
     /// Files to put beside `boot.ipxe`.
     pub beside: Vec<Made>,
     /// What of the medium must be hosted.
@@ -217,6 +293,10 @@ pub struct Draft {
     pub coverage: Vec<Coverage>,
     /// RAM in MiB below which the route is known to fail; 0: unknown.
     pub ram_mib: u64,
+    /// How answers reach the installer; none where there are none.
+    pub delivery: Option<Delivered>,
+    /// What the installer can't be told: an error, or with `lenient` a warning.
+    pub unsaid: Vec<Unsaid>,
     /// Notes.
     pub notes: Vec<Note>,
 }
@@ -230,6 +310,33 @@ impl Draft {
     /// Adds a coverage row.
     pub fn cover(&mut self, layer: Layer, aspect: Aspect, cover: Cover) {
         self.coverage.push(Coverage { layer, aspect, cover });
+    }
+
+    /// Chooses how answers reach the installer: the way that the operator forces, else the first of
+    /// `ways`. Each way comes with the reason to take it.
+    ///
+    /// # Errors
+    /// `Usage` where this installer has not the way that is forced.
+    pub fn deliver(&mut self, facts: &Facts, ways: &[(Delivery, &str)]) -> Result<Delivery> {
+        let forced = facts.delivery;
+        let found = ways.iter().find(|(way, _)| forced.is_none_or(|f| f == *way));
+        let Some((way, reason)) = found else {
+            let list: Vec<String> = ways.iter().map(|(w, _)| w.to_string()).collect();
+            let way = forced.map(|f| f.to_string()).unwrap_or_default();
+            return Err(Error::usage(format!("this installer takes no answers by \"{way}\""))
+                .hint(format!("it takes them by: {}", list.join(", "))));
+        };
+        let reason = match forced {
+            Some(_) => "the profile or --delivery says so".to_owned(),
+            None => (*reason).to_owned(),
+        };
+        self.delivery = Some(Delivered { way: *way, reason });
+        Ok(*way)
+    }
+
+    /// A wish that this installer can't be told.
+    pub fn cannot(&mut self, setting: impl Into<String>, why: impl Into<String>) {
+        self.unsaid.push(Unsaid { setting: setting.into(), why: why.into() });
     }
 
     /// Adds a note that is good to know.

@@ -5,17 +5,24 @@ use super::draft::{Aspect, Cover, Draft, Facts, Hosted, Layer, Note};
 use crate::error::Result;
 use crate::model::console::Console;
 use crate::model::network::Network;
-use crate::model::profile::{Answers, Profile};
+use crate::model::profile::Profile;
 
 const UNKNOWN: &str = "this installer is not known";
 
 pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
-    let Profile { console, text: _, unattended, extra_args, network, install: _, answers } =
-        profile;
+    let Profile {
+        console,
+        text: _,
+        unattended,
+        extra_args,
+        network,
+        install,
+        answers: _,
+        initrd: _,
+    } = profile;
     let Network { bond, address: _ } = network;
-    let Answers { kickstart: _, preseed: _ } = answers;
 
-    draft.hosted = Hosted::Nothing;
+    draft.hosted = Hosted::default();
     console::say(console, Target::Answers, draft);
     console::extra(extra_args, draft);
     draft.warn(
@@ -30,9 +37,8 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
             assumed: true,
         });
     }
-    if *unattended {
-        draft.warn("No answers are given: how this installer takes them is not known.");
-    }
+    let why = "how this installer takes answers is not known";
+    super::cannot_install(*unattended, install, &[], why, facts, draft);
     draft.ram_mib = facts.ram_mib;
     cover(console, network, draft);
     Ok(())

@@ -7,35 +7,28 @@ use super::draft::{ArgOp, Aspect, BASE, Cover, Draft, Facts, Hosted, Layer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::console::Console;
 use crate::model::network::{Address, Network};
-use crate::model::profile::{Answers, Install, Profile};
+use crate::model::profile::Profile;
 use std::net::IpAddr;
 
 const ONE_PORT: &str = "live-boot configures one port and knows no bonding";
 const FALLBACK: &str = "LACP fallback on the switch: one port then works alone";
 
 pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
-    let Profile { console, text: _, unattended, extra_args, network, install, answers } = profile;
+    let Profile {
+        console,
+        text: _,
+        unattended,
+        extra_args,
+        network,
+        install,
+        answers: _,
+        initrd: _,
+    } = profile;
     let Network { bond, address } = network;
-    let Answers { kickstart: _, preseed: _ } = answers;
-    let Install {
-        hostname,
-        root_password_hash: _,
-        ssh_keys: _,
-        timezone: _,
-        locale: _,
-        keyboard: _,
-        packages: _,
-        mirror: _,
-    } = install;
-
-    let squashfs = match &facts.hosted {
-        Hosted::Files(f) => f.first(),
-        _ => None,
-    };
-    let squashfs = squashfs.ok_or_else(|| {
+    let squashfs = facts.hosted.files.first().ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "there is no live/*.squashfs on this medium")
     })?;
-    draft.hosted = Hosted::Files(vec![squashfs.clone()]);
+    draft.hosted = Hosted::only(vec![squashfs.clone()]);
     for word in ["findiso", "fromiso", "iso-scan/filename", "toram", "bootfrom", "live-media"] {
         draft.arg(ArgOp::Remove(word.into()), "it looks for a disc that is not there");
     }
@@ -46,7 +39,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         "the system comes over HTTP into memory",
     );
     draft.arg(ArgOp::Set(ip_word(address)?), "network for fetch");
-    if let Some(h) = hostname {
+    if let Some(h) = &install.hostname {
         draft.arg(ArgOp::Set(format!("hostname={h}")), "host name of the live system");
     }
     console::say(console, Target::Answers, draft);
@@ -57,9 +50,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     if bond.is_some() {
         draft.warn(format!("No bond: {ONE_PORT}. Set LACP fallback on the switch."));
     }
-    if *unattended {
-        draft.note("A live system installs nothing: `unattended` and `install` say nothing to it.");
-    }
+    super::installs_nothing(*unattended, install, &["hostname"], facts, draft);
     draft.ram_mib = facts.ram_mib;
     cover(console, network, draft);
     Ok(())

@@ -10,7 +10,7 @@ mod live_boot;
 
 use crate::error::Result;
 use crate::format::kickstart::RootPassword;
-use crate::model::profile::Profile;
+use crate::model::profile::{AnswerKind, Disk, Install, Profile};
 use draft::{Aspect, Cover, Draft, Facts, Layer};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,15 @@ pub enum Family {
 }
 
 impl Family {
+    /// The language of its answer file; `None` where it takes none.
+    pub fn answer_kind(self) -> Option<AnswerKind> {
+        match self {
+            Family::Anaconda => Some(AnswerKind::Kickstart),
+            Family::DebianInstaller => Some(AnswerKind::Preseed),
+            Family::LiveBoot | Family::Generic => None,
+        }
+    }
+
     /// Says the profile in this installer's words.
     ///
     /// # Errors
@@ -63,6 +72,43 @@ fn root(hash: Option<&str>, unattended: bool, keys: &[String], draft: &mut Draft
             }
             RootPassword::Locked
         }
+    }
+}
+
+/// For a plan: what an unattended installation does to disks.
+fn wiped(disk: &Disk) -> String {
+    format!("WIPED without a question: {}.", disk.words())
+}
+
+/// For a live system: all that the profile says of an installation can't be told. `heeds` names the
+/// settings of `install` that it takes all the same.
+fn installs_nothing(
+    unattended: bool,
+    install: &Install,
+    heeds: &[&str],
+    facts: &Facts,
+    draft: &mut Draft,
+) {
+    cannot_install(unattended, install, heeds, "a live system installs nothing", facts, draft);
+}
+
+/// As [`installs_nothing`], for another reason.
+fn cannot_install(
+    unattended: bool,
+    install: &Install,
+    heeds: &[&str],
+    why: &str,
+    facts: &Facts,
+    draft: &mut Draft,
+) {
+    if unattended {
+        draft.cannot("unattended", why);
+    }
+    for setting in install.said().into_iter().filter(|s| !heeds.contains(s)) {
+        draft.cannot(format!("install.{setting}"), why);
+    }
+    if facts.own_answers.is_some() {
+        draft.cannot("answers", why);
     }
 }
 

@@ -20,6 +20,27 @@ pub(crate) fn render(name: &str, template: &str, values: impl Serialize) -> Resu
     Ok(text.trim_end().to_owned() + "\n")
 }
 
+/// Renders the operator's own template: a value that it wants and does not get is an error that names
+/// file and line.
+///
+/// # Errors
+/// `Usage`.
+pub fn render_own(name: &str, template: &str, values: impl Serialize) -> Result<String> {
+    let mut env = Environment::new();
+    env.set_undefined_behavior(UndefinedBehavior::Strict);
+    let wrong = |e: minijinja::Error| {
+        let line = e.line().map_or_else(String::new, |l| format!(":{l}"));
+        let detail = e.detail().map_or_else(|| e.kind().to_string(), str::to_owned);
+        Error::usage(format!("the template can't be filled in: {detail}"))
+            .source_name(format!("{name}{line}"))
+            .hint("`isowright recipe schema profile` lists the values of `profile`; `medium` has version, codename, arch; `base_url`")
+    };
+    let lines = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    env.set_syntax(lines.map_err(wrong)?);
+    let text = env.render_named_str(name, template, Value::from(Serde(values))).map_err(wrong)?;
+    Ok(text.trim_end().to_owned() + "\n")
+}
+
 /// GRUB's words for the consoles, as `/etc/default/grub` wants them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GrubDefaults {

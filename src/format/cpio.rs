@@ -4,17 +4,18 @@
 
 use crate::content::Content;
 use crate::content::path::TreePath;
+use crate::error::{Error, Result};
 use std::collections::BTreeSet;
 
 /// A file for the archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Entry {
     /// Path without a leading `/`.
     pub path: TreePath,
     /// Permission bits.
     pub mode: u32,
-    /// Content; small, for it is our own.
-    pub bytes: Vec<u8>,
+    /// Content: our own bytes, or an extent of the medium.
+    pub content: Content,
 }
 
 const S_IFDIR: u32 = 0o040_000;
@@ -23,7 +24,11 @@ const S_IFREG: u32 = 0o100_000;
 /// One archive of `entries` in their order, each with its parent folders before it: the kernel makes
 /// no folder by itself, and a file without one is lost without a word. Same entries, same bytes:
 /// times and owners are 0, inode numbers count from 1.
-pub fn archive(entries: &[Entry]) -> Vec<u8> {
+///
+/// # Errors
+/// `Unsupported` for a file of 4 GiB or more: newc has no room for its size.
+pub fn archive(entries: &[Entry]) -> Result<Content> {
+    let mut parts = Vec::new();
     let mut out = Vec::new();
     let mut made = BTreeSet::new();
     let mut ino = 0;
@@ -34,27 +39,32 @@ pub fn archive(entries: &[Entry]) -> Vec<u8> {
         for dir in parents.into_iter().rev() {
             if made.insert(dir.clone()) {
                 ino += 1;
-                record(&mut out, ino, S_IFDIR | 0o755, dir.as_bytes(), &[]);
+                record(&mut out, ino, S_IFDIR | 0o755, dir.as_bytes(), 0);
             }
         }
         ino += 1;
-        record(&mut out, ino, S_IFREG | (e.mode & 0o7777), e.path.as_bytes(), &e.bytes);
+        let size = u32::try_from(e.content.len()).map_err(|_| {
+            Error::unsupported("a file of 4 GiB or more does not fit into an initrd").path(&e.path)
+        })?;
+        record(&mut out, ino, S_IFREG | (e.mode & 0o7777), e.path.as_bytes(), size);
+        parts.push(Content::from(std::mem::take(&mut out)));
+        parts.push(e.content.clone());
+        parts.push(Content::zeros(e.content.len().next_multiple_of(4) - e.content.len()));
     }
-    record(&mut out, 0, 0, b"TRAILER!!!", &[]);
-    out
+    record(&mut out, 0, 0, b"TRAILER!!!", 0);
+    parts.push(out.into());
+    Ok(Content::concat(parts))
 }
 
-fn record(out: &mut Vec<u8>, ino: u32, mode: u32, name: &[u8], data: &[u8]) {
+fn record(out: &mut Vec<u8>, ino: u32, mode: u32, name: &[u8], size: u32) {
     let nlink = if mode & S_IFDIR != 0 { 2 } else { 1 };
     out.extend_from_slice(b"070701");
     // ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check
-    for v in [ino, mode, 0, 0, nlink, 0, data.len() as u32, 0, 0, 0, 0, name.len() as u32 + 1, 0] {
+    for v in [ino, mode, 0, 0, nlink, 0, size, 0, 0, 0, 0, name.len() as u32 + 1, 0] {
         out.extend_from_slice(format!("{v:08x}").as_bytes());
     }
     out.extend_from_slice(name);
     out.push(0);
-    pad(out);
-    out.extend_from_slice(data);
     pad(out);
 }
 
@@ -71,7 +81,7 @@ const LZ4_LEGACY: [u8; 4] = [0x02, 0x21, 0x4c, 0x18];
 ///
 /// # Errors
 /// `Corrupt` where an initrd can't be read.
-pub fn extend_initrd(vendor: &[Content], ours: &[Entry]) -> crate::Result<Content> {
+pub fn extend_initrd(vendor: &[Content], ours: &[Entry]) -> Result<Content> {
     let mut parts = Vec::new();
     let mut len = 0u64;
     let mut lz4 = false;
@@ -86,7 +96,7 @@ pub fn extend_initrd(vendor: &[Content], ours: &[Entry]) -> crate::Result<Conten
     if ours.is_empty() {
         return Ok(Content::concat(parts));
     }
-    let cpio: Content = archive(ours).into();
+    let cpio = archive(ours)?;
     if lz4 {
         let mut front = Vec::new();
         let mut at = 0;
@@ -114,13 +124,15 @@ mod tests {
     use std::process::{Command, Stdio};
 
     fn entry(path: &str, bytes: &[u8]) -> Entry {
-        Entry { path: path.parse().expect("path"), mode: 0o600, bytes: bytes.to_vec() }
+        Entry { path: path.parse().expect("path"), mode: 0o600, content: bytes.to_vec().into() }
     }
 
     #[test]
     fn gnu_cpio_lists_what_was_put_in() {
         let a =
-            archive(&[entry("ks.cfg", b"text\n"), entry("a/b/c", b"12345"), entry("a/b/d", b"")]);
+            archive(&[entry("ks.cfg", b"text\n"), entry("a/b/c", b"12345"), entry("a/b/d", b"")])
+                .and_then(|a| a.read_all(10_000))
+                .expect("archive");
         assert_eq!(a.len() % 4, 0);
         let Ok(mut child) = Command::new("cpio")
             .args(["-itv", "--quiet"])

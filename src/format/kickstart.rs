@@ -7,12 +7,10 @@
 use super::answers::{GrubDefaults, render};
 use crate::error::Result;
 use crate::model::network::{Address, Network};
+use crate::model::profile::Disk;
 use serde::Serialize;
 use serde_json::json;
 use std::net::IpAddr;
-
-/// Below this a minimal system with its boot and swap partitions does not fit.
-const MIN_DISK_GIB: u64 = 8;
 
 /// Which installer reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +57,8 @@ pub struct Kickstart<'a> {
     pub ssh_keys: &'a [String],
     /// Packages beyond the minimum.
     pub packages: &'a [String],
+    /// Where to install, if unattended.
+    pub disk: &'a Disk,
     /// Kernel arguments of the installed system.
     pub append: Vec<String>,
     /// The installed GRUB's terminal.
@@ -84,8 +84,8 @@ impl Kickstart<'_> {
             include_str!("../../templates/ks-disk.sh.jinja"),
             json!({
                 "append": append,
-                "min_sectors": MIN_DISK_GIB * (1 << 21),
-                "min_gib": MIN_DISK_GIB,
+                "min_sectors": Disk::MIN_GIB * (1 << 21),
+                "min_gib": Disk::MIN_GIB,
             }),
         )?;
         let pinned: Vec<Pinned> = self

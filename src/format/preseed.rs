@@ -9,12 +9,10 @@ use super::kickstart::RootPassword;
 use crate::error::Result;
 use crate::model::console::Serial;
 use crate::model::network::{Address, Bond, Network, Port};
+use crate::model::profile::Disk;
 use serde::Serialize;
 use serde_json::json;
 use std::net::IpAddr;
-
-/// Below this a system with its swap partition does not fit.
-const MIN_DISK_GIB: u64 = 8;
 
 /// Where packages come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -71,6 +69,8 @@ pub struct Preseed<'a> {
     pub ssh_keys: &'a [String],
     /// Packages beyond the minimum.
     pub packages: Vec<String>,
+    /// Where to install, if unattended.
+    pub disk: &'a Disk,
     /// The installed GRUB's terminal.
     pub grub: Option<GrubDefaults>,
     /// Port for a login, where the installed system has SysV init.
@@ -142,7 +142,7 @@ impl Preseed<'_> {
         if !self.unattended {
             return Ok(None);
         }
-        let values = json!({ "min_sectors": MIN_DISK_GIB * (1 << 21), "min_gib": MIN_DISK_GIB });
+        let values = json!({ "min_sectors": Disk::MIN_GIB * (1 << 21), "min_gib": Disk::MIN_GIB });
         let template = include_str!("../../templates/di-disk.sh.jinja");
         render("di-disk.sh", template, values).map(Some)
     }

@@ -5,6 +5,7 @@ use super::network::Network;
 use crate::error::{Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What the operator wishes for. Each family destructures this whole, so that a new setting does
@@ -30,9 +31,12 @@ pub struct Profile {
     /// What the installed system is to be.
     #[serde(default)]
     pub install: Install,
-    /// The operator's own answer files, in place of ours.
+    /// How answers reach the installer, and the operator's own in place of ours.
     #[serde(default)]
     pub answers: Answers,
+    /// What goes into the initrd beside the answers.
+    #[serde(default)]
+    pub initrd: InitrdWish,
 }
 
 /// The installed system.
@@ -63,18 +67,152 @@ pub struct Install {
     /// Where packages come from, when not from the tree itself: a mirror's URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<String>,
+    /// Which disks it is installed on.
+    #[serde(default)]
+    pub disk: Disk,
 }
 
-/// The operator's own answer files: paths relative to the profile.
+/// Which disks the system is installed on.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Disk {
+    /// The disks by name, as below /dev (`disk/by-path/pci-0000:00:17.0-ata-1`, `nvme0n1`); where none is
+    /// named, the smallest built-in one of [`Disk::MIN_GIB`] or more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<String>,
+    /// Two disks mirror each other (RAID-1): the two named, or the two smallest.
+    #[serde(default)]
+    pub raid1: bool,
+}
+
+impl Disk {
+    /// Below this a minimal system with its boot and swap partitions does not fit, in GiB.
+    pub const MIN_GIB: u64 = 8;
+
+    /// How many disks are taken.
+    pub fn count(&self) -> usize {
+        if self.raid1 { 2 } else { 1 }
+    }
+
+    /// For a plan: which disks are wiped.
+    pub fn words(&self) -> String {
+        let min = Self::MIN_GIB;
+        match (&self.devices[..], self.raid1) {
+            ([], false) => format!("the smallest built-in disk of {min} GiB or more"),
+            ([], true) => format!("the two smallest built-in disks of {min} GiB or more"),
+            (named, _) => {
+                named.iter().map(|d| format!("/dev/{d}")).collect::<Vec<_>>().join(" and ")
+            }
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        for d in &self.devices {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:+@/".contains(&b);
+            if d.is_empty()
+                || d.starts_with(['/', '-'])
+                || d.split('/').any(|part| matches!(part, "" | "." | ".."))
+                || !d.bytes().all(plain)
+            {
+                return Err(Error::usage(format!(
+                    "install.disk: \"{}\" is no name below /dev",
+                    d.escape_debug()
+                ))
+                .hint("write it as disk/by-path/pci-0000:00:17.0-ata-1 or nvme0n1"));
+            }
+        }
+        if !self.devices.is_empty() && self.devices.len() != self.count() {
+            return Err(Error::usage(format!(
+                "install.disk names {} disks where {} wanted",
+                self.devices.len(),
+                if self.raid1 { "two are" } else { "one is" }
+            ))
+            .hint("raid1 = true takes two"));
+        }
+        if self.raid1 && self.devices.len() == 2 && self.devices[0] == self.devices[1] {
+            return Err(Error::usage("install.disk names one disk twice"));
+        }
+        Ok(())
+    }
+}
+
+/// How an answer file reaches the installer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delivery {
+    /// A file in the initrd: can't be missing, needs no URL.
+    Initrd,
+    /// A file beside `boot.ipxe`, named by its URL in a kernel argument.
+    Url,
+    /// In a kernel argument itself.
+    Cmdline,
+}
+
+impl std::fmt::Display for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(match self {
+            Delivery::Initrd => "initrd",
+            Delivery::Url => "url",
+            Delivery::Cmdline => "cmdline",
+        })
+    }
+}
+
+/// Languages of answer files.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerKind {
+    /// Anaconda's.
+    Kickstart,
+    /// The Debian installer's.
+    Preseed,
+    /// Subiquity's, as cloud-init user-data.
+    Autoinstall,
+    /// YaST's.
+    Autoyast,
+    /// Agama's profile.
+    Agama,
+    /// Fedora CoreOS', RHCOS' and Flatcar's.
+    Ignition,
+    /// Talos' machine configuration.
+    Talos,
+    /// Alpine's setup-alpine answers.
+    Alpine,
+    /// Proxmox' answer.toml.
+    Proxmox,
+    /// Harvester's configuration.
+    Harvester,
+}
+
+/// How answers reach the installer, and the operator's own answer files: paths relative to the profile,
+/// each used where the installer reads its language. A file whose name ends in `.jinja` is a template
+/// over the profile's values.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Answers {
-    /// For Anaconda.
+    /// Forces a way of delivery; the family's own choice where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kickstart: Option<PathBuf>,
-    /// For the Debian installer.
+    pub delivery: Option<Delivery>,
+    /// What the installer can't be told becomes a warning in the plan, not an error.
+    #[serde(default)]
+    pub lenient: bool,
+    /// The operator's own, by language.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub own: BTreeMap<AnswerKind, PathBuf>,
+}
+
+/// What goes into the initrd beside the answers: folders, relative to the profile.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InitrdWish {
+    /// Goes in as it lies there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preseed: Option<PathBuf>,
+    pub overlay: Option<PathBuf>,
+    /// Goes in below lib/firmware.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<PathBuf>,
 }
 
 fn yes() -> bool {
@@ -90,6 +228,37 @@ fn us() -> String {
     "us".into()
 }
 
+impl Install {
+    /// The settings that say something, by name: what a system that installs nothing can't heed.
+    pub fn said(&self) -> Vec<&'static str> {
+        let Install {
+            hostname,
+            root_password_hash,
+            ssh_keys,
+            timezone,
+            locale,
+            keyboard,
+            packages,
+            mirror,
+            disk,
+        } = self;
+        [
+            ("hostname", hostname.is_some()),
+            ("root_password_hash", root_password_hash.is_some()),
+            ("ssh_keys", !ssh_keys.is_empty()),
+            ("timezone", *timezone != utc()),
+            ("locale", *locale != lang()),
+            ("keyboard", *keyboard != us()),
+            ("packages", !packages.is_empty()),
+            ("mirror", mirror.is_some()),
+            ("disk", *disk != Disk::default()),
+        ]
+        .into_iter()
+        .filter_map(|(name, said)| said.then_some(name))
+        .collect()
+    }
+}
+
 impl Default for Install {
     fn default() -> Self {
         Install {
@@ -101,6 +270,7 @@ impl Default for Install {
             keyboard: us(),
             packages: vec![],
             mirror: None,
+            disk: Disk::default(),
         }
     }
 }
@@ -142,6 +312,7 @@ impl Profile {
     /// `Usage` for what no installer could do.
     pub fn check(&self) -> Result<()> {
         self.network.check()?;
+        self.install.disk.check()?;
         for (i, c) in self.console.iter().enumerate() {
             if self.console[..i].contains(c) {
                 return Err(Error::usage(format!("console {c} stands there twice")));

@@ -1,11 +1,11 @@
 //! What of the medium is hosted below `repo/`, and links in it: object stores and CDNs have none, so
 //! each becomes what it points to, or is left out where it points to itself or outside.
 
-use super::{Chosen, Extent, Planned, Role, Target, add};
+use super::{Chosen, Extent, Origin, Planned, Role, Target, add};
 use crate::content::path::TreePath;
 use crate::content::tree::{Node, NodeKind};
 use crate::error::{Error, Result};
-use crate::family::draft::{BASE, Draft, Hosted};
+use crate::family::draft::{BASE, Draft, Hosted, MEDIUM};
 use crate::media::Media;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,32 +26,40 @@ pub fn plan(
 ) -> Result<Vec<String>> {
     let hosted = match target.extent {
         Extent::AsNeeded => std::mem::take(&mut draft.hosted),
-        Extent::FullTree => Hosted::WholeTree,
-        Extent::BootOnly => Hosted::Nothing,
+        Extent::FullTree => Hosted { tree: true, ..std::mem::take(&mut draft.hosted) },
+        Extent::BootOnly => Hosted::default(),
     };
-    match hosted {
-        Hosted::Nothing => {}
-        Hosted::Files(paths) => {
-            for p in paths {
-                let content = media.tree.file(&p)?.clone();
-                let mtime = media.tree.get(&p).and_then(|n| n.mtime);
-                put(files, &p, content, mtime, "the kernel arguments name it")?;
-            }
+    if hosted.tree {
+        whole(files, media, draft)?;
+    } else {
+        for p in hosted.files {
+            let content = media.tree.file(&p)?.clone();
+            let mtime = media.tree.get(&p).and_then(|n| n.mtime);
+            put(files, &p, content, mtime, "the kernel arguments name it")?;
         }
-        Hosted::WholeTree => whole(files, media, draft)?,
     }
-    let repo = format!("{BASE}repo/");
-    let named = named_below_repo(&chosen.cmdline, &repo);
-    let missing: Vec<String> = named
+    if hosted.medium {
+        let file = Planned {
+            content: media.image.clone(),
+            origin: Origin::Medium { path: "iso:".into(), offset: Some(0) },
+            reasons: vec!["the system fetches its own medium whole".into()],
+            role: Role::Payload,
+            mode: 0o644,
+            mtime: None,
+        };
+        add(files, MEDIUM.parse()?, file)?;
+    }
+    let missing: Vec<String> = named_below_base(&chosen.cmdline)
         .into_iter()
         .filter(|n| {
             let dir = n.is_empty() || n.ends_with('/');
-            let p: Result<TreePath> = format!("repo/{n}").parse();
+            let p: Result<TreePath> = n.parse();
             !p.is_ok_and(|p| {
-                if dir { files.keys().any(|f| f.starts_with(&p)) } else { files.contains_key(&p) }
+                let beside = draft.beside.iter().map(|m| &m.path);
+                let mut all = files.keys().chain(beside);
+                if dir { all.any(|f| f.starts_with(&p)) } else { all.any(|f| *f == p) }
             })
         })
-        .map(|n| format!("repo/{n}"))
         .collect();
     for m in &missing {
         draft.warn(format!(
@@ -61,11 +69,12 @@ pub fn plan(
     Ok(missing)
 }
 
-fn named_below_repo(cmdline: &str, repo: &str) -> BTreeSet<String> {
+/// Paths below the tree that arguments name, without a query.
+fn named_below_base(cmdline: &str) -> BTreeSet<String> {
     cmdline
         .split_whitespace()
-        .filter_map(|w| w.split_once(repo))
-        .map(|(_, rest)| rest.trim_matches('"').to_owned())
+        .filter_map(|w| w.split_once(BASE))
+        .map(|(_, rest)| rest.trim_matches('"').split('?').next().unwrap_or("").to_owned())
         .collect()
 }
 

@@ -9,12 +9,12 @@ pub mod render;
 use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
-use crate::family::draft::{ArgEdit, Coverage, Draft, Facts, Note};
+use crate::family::draft::{ArgEdit, Coverage, Delivered, Draft, Facts, Note};
 use crate::media::Media;
 use crate::media::bootdocs::BootDocs;
 use crate::media::identity::Identity;
 use crate::model::boot::Locus;
-use crate::model::profile::Profile;
+use crate::model::profile::{AnswerKind, Profile};
 use crate::recipe::Recipe;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -98,8 +98,10 @@ pub struct Target {
     pub source_date_epoch: Option<i64>,
     /// Kernel and initrd that stand in for the medium's own (Debian's netboot pair).
     pub netboot: Option<NetbootPair>,
-    /// The operator's own answer file: name and bytes.
-    pub own_answers: Option<(String, Vec<u8>)>,
+    /// The operator's own answer files by language, name and bytes each.
+    pub own_answers: BTreeMap<AnswerKind, (String, Vec<u8>)>,
+    /// The operator's own answer file for whatever installer it is: over those by language.
+    pub answers: Option<(String, Vec<u8>)>,
     /// Id of the boot entry to start from, as `inspect` lists it; the default one otherwise.
     pub entry: Option<String>,
 }
@@ -166,6 +168,8 @@ pub struct Plan {
     pub ram_mib: u64,
     /// True where it installs without a question and wipes disks.
     pub unattended: bool,
+    /// How answers reach the installer, where there are any.
+    pub delivery: Option<Delivered>,
     /// Console and bond, layer by layer.
     pub coverage: Vec<Coverage>,
     /// What the operator should know.
@@ -195,9 +199,10 @@ pub struct Inputs<'a> {
 /// `Unsupported` where the family can't say the profile, `Corrupt` from the medium.
 pub fn make(inputs: &Inputs) -> Result<Plan> {
     let Inputs { media, identity, recipe, profile, target, .. } = inputs;
-    let facts = facts(inputs);
+    let facts = facts(inputs)?;
     let mut draft = Draft::default();
     recipe.family.say(&facts, profile, &mut draft)?;
+    heed_unsaid(&mut draft, profile.answers.lenient)?;
     for n in recipe.notes_for(identity) {
         draft.notes.push(Note { warning: n.warning, text: n.text.clone(), assumed: false });
     }
@@ -231,17 +236,59 @@ pub fn make(inputs: &Inputs) -> Result<Plan> {
         hosted_elsewhere,
         ram_mib: draft.ram_mib,
         unattended: profile.unattended,
+        delivery: draft.delivery,
         coverage: draft.coverage,
         notes: draft.notes,
     })
 }
 
-fn facts(inputs: &Inputs) -> Facts {
-    let Inputs { media, identity, recipe, target, .. } = inputs;
+fn facts(inputs: &Inputs) -> Result<Facts> {
+    let Inputs { media, identity, recipe, profile, target, .. } = inputs;
     let mut facts = recipe.facts(identity, &media.tree);
     facts.base_url = target.base_url.clone();
-    facts.own_answers = target.own_answers.clone();
-    facts
+    facts.delivery = profile.answers.delivery;
+    let by_language = || target.own_answers.get(&recipe.family.answer_kind()?);
+    let own = target.answers.as_ref().or_else(by_language);
+    facts.own_answers =
+        own.map(|(name, bytes)| own_answers(name, bytes, profile, &facts)).transpose()?;
+    Ok(facts)
+}
+
+/// The operator's own answer file; a template over the profile's values where its name says so.
+fn own_answers(
+    name: &str,
+    bytes: &[u8],
+    profile: &Profile,
+    facts: &Facts,
+) -> Result<(String, Vec<u8>)> {
+    let Some(plain) = name.strip_suffix(".jinja") else {
+        return Ok((name.to_owned(), bytes.to_vec()));
+    };
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| Error::usage("a template must be UTF-8 text").source_name(name))?;
+    let values = serde_json::json!({
+        "profile": profile,
+        "medium": { "version": facts.version, "codename": facts.codename, "arch": facts.arch },
+        "base_url": facts.base_url,
+    });
+    Ok((plain.to_owned(), crate::format::answers::render_own(name, text, values)?.into_bytes()))
+}
+
+/// What the installer can't be told is an error, or with `lenient` a warning: never silence.
+fn heed_unsaid(draft: &mut Draft, lenient: bool) -> Result<()> {
+    let unsaid = std::mem::take(&mut draft.unsaid);
+    if lenient {
+        for u in unsaid {
+            draft.warn(format!("{} is not heeded: {}.", u.setting, u.why));
+        }
+        return Ok(());
+    }
+    if unsaid.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> = unsaid.iter().map(|u| format!("{} ({})", u.setting, u.why)).collect();
+    Err(Error::unsupported(format!("this system can't be told: {}", list.join("; ")))
+        .hint("take it out of the profile, or go on without it: --lenient"))
 }
 
 /// Consoles and bond words that the final command line holds: `verify` looks for them in every entry.

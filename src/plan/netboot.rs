@@ -7,8 +7,9 @@ use super::{Chosen, Inputs, Origin, Planned, Role, add};
 use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::error::Result;
-use crate::family::draft::{BASE, Draft};
+use crate::family::draft::{BASE, Body, Draft};
 use crate::format::{cpio, grub, initrd, ipxe};
+use crate::media::Media;
 use crate::model::cmdline::Cmdline;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -41,10 +42,10 @@ pub fn plan(
         mtime: None,
     };
     add(files, KERNEL.parse()?, payload(&start.kernel))?;
-    add(files, INITRD.parse()?, extended(start, draft)?)?;
+    add(files, INITRD.parse()?, extended(inputs.media, start, draft)?)?;
     for m in &draft.beside {
-        let mut f = made(m.bytes.clone(), &m.reason);
-        f.mode = m.mode;
+        let (content, origin) = body(inputs.media, &m.body)?;
+        let f = Planned { content, origin, mode: m.mode, ..made(Vec::new(), &m.reason) };
         add(files, m.path.clone(), f)?;
     }
     let base = inputs.target.base_url.as_deref();
@@ -74,8 +75,29 @@ fn made(bytes: Vec<u8>, reason: &str) -> Planned {
     }
 }
 
-fn extended(start: &Start, draft: &Draft) -> Result<Planned> {
-    let vendor: Vec<Content> = start.initrds.iter().map(|i| i.content.clone()).collect();
+/// What a family adds, as bytes: its own, or an extent of the medium.
+fn body(media: &Media, body: &Body) -> Result<(Content, Origin)> {
+    Ok(match body {
+        Body::Bytes(b) => (b.clone().into(), Origin::Made),
+        Body::File(path) => {
+            let content = media.tree.file(path)?;
+            (content.clone(), super::boot_edit::medium_origin(path, content))
+        }
+        Body::Medium => {
+            let origin = Origin::Medium { path: "iso:".into(), offset: Some(0) };
+            (media.image.clone(), origin)
+        }
+    })
+}
+
+fn extended(media: &Media, start: &Start, draft: &Draft) -> Result<Planned> {
+    let mut initrds = start.initrds.clone();
+    for (path, reason) in &draft.more_initrds {
+        let content = media.tree.file(path)?.clone();
+        let origin = super::boot_edit::medium_origin(path, &content);
+        initrds.push(Piece { content, origin, reason: reason.clone() });
+    }
+    let vendor: Vec<Content> = initrds.iter().map(|i| i.content.clone()).collect();
     let nested = draft.in_initrd.iter().any(|m| m.path.parent().is_some_and(|p| !p.is_root()));
     let nodes = match nested {
         true => Some(initrd::nodes(&Content::concat(vendor.iter().cloned()))?),
@@ -87,13 +109,14 @@ fn extended(start: &Start, draft: &Draft) -> Result<Planned> {
             Some(n) => initrd::landing(n, &m.path)?,
             None => m.path.clone(),
         };
-        ours.push(cpio::Entry { path, mode: m.mode, bytes: m.bytes.clone() });
+        let (content, _) = body(media, &m.body)?;
+        ours.push(cpio::Entry { path, mode: m.mode, content });
     }
     let content = cpio::extend_initrd(&vendor, &ours)?;
     let was: u64 = vendor.iter().map(Content::len).sum();
-    let mut reasons: Vec<String> = start.initrds.iter().map(|i| i.reason.clone()).collect();
+    let mut reasons: Vec<String> = initrds.iter().map(|i| i.reason.clone()).collect();
     reasons.extend(draft.in_initrd.iter().map(|m| format!("{}: {}", m.path, m.reason)));
-    let origin = match &start.initrds[..] {
+    let origin = match &initrds[..] {
         [one] if ours.is_empty() => one.origin.clone(),
         several => Origin::Extended {
             path: several.iter().map(|i| origin_name(&i.origin)).collect::<Vec<_>>().join(" + "),

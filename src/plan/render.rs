@@ -36,6 +36,9 @@ pub fn text(plan: &Plan, all: bool) -> String {
         true => "  disks    WIPED: the install runs without a question (unattended)\n",
         false => "  disks    left alone until the operator says so (not unattended)\n",
     });
+    if let Some(d) = &plan.delivery {
+        let _ = writeln!(s, "  answers  by {}: {}", d.way, d.reason);
+    }
     if plan.ram_mib > 0 {
         let _ = writeln!(s, "  RAM      {} MiB at least", plan.ram_mib);
     }
@@ -155,6 +158,7 @@ struct Json<'a> {
     source: &'a super::Source,
     unattended: bool,
     ram_mib: u64,
+    delivery: Option<&'a crate::family::draft::Delivered>,
     entry: &'a super::Chosen,
     must_have: &'a [String],
     hosted_elsewhere: &'a [String],
@@ -192,6 +196,7 @@ pub fn json(plan: &Plan) -> crate::Result<serde_json::Value> {
         source: &plan.source,
         unattended: plan.unattended,
         ram_mib: plan.ram_mib,
+        delivery: plan.delivery.as_ref(),
         entry: &plan.chosen,
         must_have: &plan.must_have,
         hosted_elsewhere: &plan.hosted_elsewhere,

@@ -20,7 +20,7 @@ pub struct Job {
     /// The profile: a path, or the profile itself; the bundled `metal` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<JobProfile>,
-    /// The operator's own kickstart or preseed, in place of ours and of the profile's.
+    /// The operator's own answer file, in place of ours and of the profile's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers: Option<PathBuf>,
     /// Kernel and initrd for media whose own can't netboot (Debian).
@@ -103,7 +103,8 @@ impl Job {
         match &mut self.profile {
             Some(JobProfile::File(p)) => paths.push(p),
             Some(JobProfile::Inline(p)) => {
-                paths.extend(p.answers.kickstart.iter_mut().chain(p.answers.preseed.iter_mut()));
+                paths.extend(p.answers.own.values_mut());
+                paths.extend(p.initrd.overlay.iter_mut().chain(p.initrd.firmware.iter_mut()));
             }
             None => {}
         }

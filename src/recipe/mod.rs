@@ -123,6 +123,9 @@ pub struct HostedWish {
     /// All of it.
     #[serde(default)]
     pub tree: bool,
+    /// The medium itself, as one file.
+    #[serde(default)]
+    pub medium: bool,
     /// These: globs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
@@ -273,12 +276,11 @@ impl Recipe {
 
     /// What of this medium must be hosted.
     pub fn hosted(&self, tree: &Tree) -> Hosted {
-        if self.hosted.tree {
-            return Hosted::WholeTree;
+        Hosted {
+            tree: self.hosted.tree,
+            files: self.hosted.files.iter().flat_map(|g| matching(tree, g)).collect(),
+            medium: self.hosted.medium,
         }
-        let files: Vec<TreePath> =
-            self.hosted.files.iter().flat_map(|g| matching(tree, g)).collect();
-        if files.is_empty() { Hosted::Nothing } else { Hosted::Files(files) }
     }
 
     /// Bytes of what the route holds in memory.
@@ -308,6 +310,7 @@ impl Recipe {
             paths: tree.iter().map(|(p, _)| p.clone()).collect(),
             base_url: None,
             own_answers: None,
+            delivery: None,
             ram_payload: payload,
             ram_mib: self.ram_mib(payload),
             hosted: self.hosted(tree),
