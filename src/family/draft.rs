@@ -26,7 +26,7 @@ pub enum KickstartLine {
 }
 
 /// What a family may know about the medium.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// Which kickstart the installer reads, as the recipe says.
     pub kickstart: KickstartLine,

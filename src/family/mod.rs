@@ -1,12 +1,25 @@
 //! DIALECTS of installers: how a [`Profile`] is said to each. Pure: a family sees facts about the
 //! medium and the profile, and puts words into a [`Draft`]; it touches no file and knows no sink.
 
+mod agama;
+mod alpine;
 mod anaconda;
+mod archiso;
+mod casper;
 mod console;
+mod coreos;
 mod debian_installer;
 pub mod draft;
+mod flatcar;
 mod generic;
+mod gentoo;
+mod harvester;
+mod linuxrc;
 mod live_boot;
+mod nixos;
+mod proxmox;
+mod talos;
+mod truenas;
 
 use crate::error::Result;
 use crate::format::kickstart::RootPassword;
@@ -24,17 +37,77 @@ pub enum Family {
     DebianInstaller,
     /// Debian live (live-boot).
     LiveBoot,
+    /// Ubuntu's live media, server and desktop: casper, subiquity.
+    Casper,
+    /// SUSE up to 15 and Tumbleweed: linuxrc and YaST.
+    Linuxrc,
+    /// SUSE from 16 on: a KIWI live system with Agama.
+    Agama,
+    /// Fedora CoreOS, RHCOS, OpenShift's agent media.
+    Coreos,
+    /// Flatcar Container Linux.
+    Flatcar,
+    /// Talos Linux.
+    Talos,
+    /// Alpine Linux.
+    Alpine,
+    /// Arch Linux, SystemRescue and others by archiso.
+    Archiso,
+    /// NixOS.
+    Nixos,
+    /// Gentoo.
+    Gentoo,
+    /// Proxmox VE and its kin.
+    Proxmox,
+    /// Harvester.
+    Harvester,
+    /// TrueNAS SCALE.
+    Truenas,
     /// Any Linux whose installer we don't know: console only.
     Generic,
 }
 
 impl Family {
+    /// All of them.
+    pub const ALL: &[Family] = &[
+        Family::Anaconda,
+        Family::DebianInstaller,
+        Family::LiveBoot,
+        Family::Casper,
+        Family::Linuxrc,
+        Family::Agama,
+        Family::Coreos,
+        Family::Flatcar,
+        Family::Talos,
+        Family::Alpine,
+        Family::Archiso,
+        Family::Nixos,
+        Family::Gentoo,
+        Family::Proxmox,
+        Family::Harvester,
+        Family::Truenas,
+        Family::Generic,
+    ];
+
     /// The language of its answer file; `None` where it takes none.
     pub fn answer_kind(self) -> Option<AnswerKind> {
         match self {
             Family::Anaconda => Some(AnswerKind::Kickstart),
             Family::DebianInstaller => Some(AnswerKind::Preseed),
-            Family::LiveBoot | Family::Generic => None,
+            Family::Casper => Some(AnswerKind::Autoinstall),
+            Family::Linuxrc => Some(AnswerKind::Autoyast),
+            Family::Agama => Some(AnswerKind::Agama),
+            Family::Coreos | Family::Flatcar => Some(AnswerKind::Ignition),
+            Family::Talos => Some(AnswerKind::Talos),
+            Family::Alpine => Some(AnswerKind::Alpine),
+            Family::Proxmox => Some(AnswerKind::Proxmox),
+            Family::Harvester => Some(AnswerKind::Harvester),
+            Family::LiveBoot
+            | Family::Archiso
+            | Family::Nixos
+            | Family::Gentoo
+            | Family::Truenas
+            | Family::Generic => None,
         }
     }
 
@@ -47,6 +120,19 @@ impl Family {
             Family::Anaconda => anaconda::say(facts, profile, draft),
             Family::DebianInstaller => debian_installer::say(facts, profile, draft),
             Family::LiveBoot => live_boot::say(facts, profile, draft),
+            Family::Casper => casper::say(facts, profile, draft),
+            Family::Linuxrc => linuxrc::say(facts, profile, draft),
+            Family::Agama => agama::say(facts, profile, draft),
+            Family::Coreos => coreos::say(facts, profile, draft),
+            Family::Flatcar => flatcar::say(facts, profile, draft),
+            Family::Talos => talos::say(facts, profile, draft),
+            Family::Alpine => alpine::say(facts, profile, draft),
+            Family::Archiso => archiso::say(facts, profile, draft),
+            Family::Nixos => nixos::say(facts, profile, draft),
+            Family::Gentoo => gentoo::say(facts, profile, draft),
+            Family::Proxmox => proxmox::say(facts, profile, draft),
+            Family::Harvester => harvester::say(facts, profile, draft),
+            Family::Truenas => truenas::say(facts, profile, draft),
             Family::Generic => generic::say(facts, profile, draft),
         }
     }

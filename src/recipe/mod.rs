@@ -175,26 +175,8 @@ pub struct RecipeNote {
     pub text: String,
 }
 
-macro_rules! bundled {
-    ($($name:literal),+ $(,)?) => {
-        /// The bundled recipes' file names and texts.
-        pub const BUNDLED: &[(&str, &str)] =
-            &[$((concat!($name, ".toml"), include_str!(concat!("../../recipes/", $name, ".toml")))),+];
-    };
-}
-bundled!(
-    "almalinux",
-    "centos",
-    "centos-stream",
-    "debian",
-    "debian-live",
-    "devuan",
-    "fedora",
-    "generic",
-    "oracle",
-    "rhel",
-    "rocky",
-);
+/// The bundled recipes' file names and texts: every `recipes/*.toml`, as `build.rs` finds them.
+pub const BUNDLED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/recipes.rs"));
 
 /// The bundled recipes, by name.
 ///

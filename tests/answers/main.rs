@@ -2,6 +2,7 @@
 //! the scripts in both.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use isowright::family::Family;
@@ -45,21 +46,14 @@ fn facts(distro: &str, version: &str) -> Facts {
     Facts {
         kickstart: if distro == "fedora" { KickstartLine::Fedora } else { KickstartLine::El },
         mirror: (distro == "debian").then(|| "http://deb.debian.org/debian".to_owned()),
-        default_hostname: None,
         version: Some(version.into()),
         codename: Some("bookworm".into()),
-        arch: None,
-        volume_id: String::new(),
         paths: [".treeinfo", "repodata/repomd.xml"]
             .iter()
             .map(|p| p.parse().expect("path"))
             .collect(),
-        base_url: None,
-        own_answers: None,
-        delivery: None,
-        ram_payload: 0,
-        ram_mib: 0,
         hosted: Hosted::whole_tree(),
+        ..Facts::default()
     }
 }
 
@@ -422,7 +416,7 @@ fn every_family_answers_for_every_layer() {
     let metal = Profile::metal().expect("metal");
     let mut f = facts("debian", "12");
     f.hosted = Hosted::only(vec!["live/filesystem.squashfs".parse().expect("path")]);
-    for family in [Family::Anaconda, Family::DebianInstaller, Family::LiveBoot, Family::Generic] {
+    for &family in Family::ALL {
         for own in [None, Some(("own.cfg".to_owned(), b"# mine\n".to_vec()))] {
             for profile in [&metal, &Profile::from_toml("console = []\n", "t").expect("profile")] {
                 f.own_answers = own.clone();
