@@ -1,15 +1,18 @@
 #!/bin/sh
-# Makes $1/validators: a Python environment with ksvalidator, the judge of our kickstarts, and pycdlib,
-# a peer in the benchmarks.
+# Makes $1/validators: a Python environment with the judges of our answer files, and pycdlib, a peer in
+# the benchmarks.
 set -eu
 out=${1:?usage: validators.sh OUTPUT_FOLDER}/validators
-packages="pykickstart==3.78 pycdlib==1.14.0"
+packages="
+pykickstart==3.78
+pycdlib==1.14.0
+"
 # What was installed is written down last: nothing that looks whole is left where the download breaks.
 [ "$(cat "$out/packages" 2>/dev/null)" = "$packages" ] && exit 0
 mkdir -p "${out%/*}"
 rm -rf "$out"
 python3 -m venv "$out"
-# shellcheck disable=SC2086 # two words
+# shellcheck disable=SC2086 # a word each
 "$out/bin/pip" install --quiet --disable-pip-version-check $packages
 "$out/bin/ksvalidator" --listversions >/dev/null
 echo "$packages" >"$out/packages"
