@@ -3,10 +3,11 @@
 # the benchmarks.
 set -eu
 out=${1:?usage: validators.sh OUTPUT_FOLDER}/validators
-packages="
-pykickstart==3.78
+packages=$(cat <<END
 pycdlib==1.14.0
-"
+pykickstart==3.78
+END
+)
 # What was installed is written down last: nothing that looks whole is left where the download breaks.
 [ "$(cat "$out/packages" 2>/dev/null)" = "$packages" ] && exit 0
 mkdir -p "${out%/*}"
