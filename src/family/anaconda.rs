@@ -96,6 +96,11 @@ fn source(facts: &Facts, install: &Install, draft: &mut Draft) {
 }
 
 fn answer_file(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
+    let ways = [
+        (Delivery::Initrd, "it can't be missing, and needs no URL"),
+        (Delivery::Url, "it can be changed without a new initrd"),
+    ];
+    let way = draft.deliver(facts, &ways)?;
     let (text, reason) = match &facts.own_answers {
         Some((name, bytes)) => {
             draft.note(format!(
@@ -107,10 +112,6 @@ fn answer_file(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()
             (kickstart(facts, profile, draft)?.into_bytes(), "answers, from the profile".into())
         }
     };
-    let ways = [
-        (Delivery::Initrd, "it can't be missing, and needs no URL"),
-        (Delivery::Url, "it can be changed without a new initrd"),
-    ];
     let made = |path| {
         Ok::<_, Error>(Made {
             path: TreePath::new(path)?,
@@ -119,7 +120,7 @@ fn answer_file(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()
             reason,
         })
     };
-    if draft.deliver(facts, &ways)? == Delivery::Url {
+    if way == Delivery::Url {
         draft.beside.push(made("answers/ks.cfg")?);
         let arg = format!("inst.ks={BASE}answers/ks.cfg");
         draft.arg(ArgOp::Set(arg), "the answers lie beside boot.ipxe");

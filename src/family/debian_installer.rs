@@ -2,10 +2,11 @@
 //! asks for them.
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, Aspect, Body, Cover, Draft, Facts, Layer, Made};
+use super::draft::{ArgOp, Aspect, BASE, Body, Cover, Draft, Facts, Layer, Made};
 use crate::content::path::TreePath;
 use crate::error::{Error, Result};
 use crate::format::answers::grub_defaults;
+use crate::format::kickstart::RootPassword;
 use crate::format::preseed::{Mirror, Preseed, STARTUP, STARTUP_PATH, bond_script};
 use crate::model::console::Console;
 use crate::model::network::Network;
@@ -52,9 +53,15 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     }
     match &facts.own_answers {
         Some((name, bytes)) => {
-            answer_file(facts, draft, bytes.clone(), &format!("your own {name}"))?;
+            let network = match delivery(facts, draft)? {
+                Delivery::Url => {
+                    Some(HEAD.to_owned() + &network_only(facts, profile).network_text()?)
+                }
+                _ => None,
+            };
+            deliver(network.as_deref(), bytes.clone(), &format!("your own {name}"), draft)?;
             draft.note(format!("{name} is used as it is: mirror, bond and disks are its affair."));
-            if let Some(b) = bond {
+            if let Some(b) = bond.as_ref().filter(|_| network.is_none()) {
                 draft.note(format!(
                     "For the bond it may say: d-i preseed/early_command string sh /isowright/bond.sh, \
                      and d-i netcfg/choose_interface select {}.",
@@ -78,18 +85,64 @@ fn made(draft: &mut Draft, path: &str, text: String, mode: u32, reason: &str) ->
     Ok(())
 }
 
-/// By URL the file is read only once the network is up: what must happen before then stays in the initrd.
-fn answer_file(facts: &Facts, draft: &mut Draft, bytes: Vec<u8>, reason: &str) -> Result<()> {
-    let ways = [(Delivery::Initrd, "it is read before the network is up, and can't be missing")];
-    draft.deliver(facts, &ways)?;
-    let path = TreePath::new("preseed.cfg")?;
-    draft.in_initrd.push(Made {
-        path,
-        body: Body::Bytes(bytes),
-        mode: 0o600,
-        reason: reason.to_owned(),
-    });
+/// How the answers get there. By URL they are read only once the network is up: what brings it up, and
+/// the questions before it, stay in the initrd.
+fn delivery(facts: &Facts, draft: &mut Draft) -> Result<Delivery> {
+    let ways = [
+        (Delivery::Initrd, "it is read before the network is up, and can't be missing"),
+        (
+            Delivery::Url,
+            "it can be changed without a new initrd; what the network needs stays there",
+        ),
+    ];
+    draft.deliver(facts, &ways)
+}
+
+const HEAD: &str = "# preseed.cfg, made by isowright.\n\
+                    # https://www.debian.org/releases/stable/amd64/apb describes the questions.\n";
+
+/// Puts the answers where they are delivered: one file in the initrd, or there what `network` says and
+/// `rest` beside the tree.
+fn deliver(network: Option<&str>, rest: Vec<u8>, reason: &str, draft: &mut Draft) -> Result<()> {
+    let network = network.map(str::as_bytes).unwrap_or_default();
+    let file = |path: &str, bytes: Vec<u8>, reason: &str| -> Result<Made> {
+        let path = TreePath::new(path)?;
+        Ok(Made { path, body: Body::Bytes(bytes), mode: 0o600, reason: reason.to_owned() })
+    };
+    if draft.delivery.as_ref().is_none_or(|d| d.way == Delivery::Initrd) {
+        draft.in_initrd.push(file("preseed.cfg", [network, &rest].concat(), reason)?);
+        return Ok(());
+    }
+    if !network.is_empty() {
+        let reason = "what must be known before the network is up";
+        draft.in_initrd.push(file("preseed.cfg", network.to_vec(), reason)?);
+    }
+    draft.beside.push(file("answers/preseed.cfg", rest, reason)?);
+    let arg = format!("url={BASE}answers/preseed.cfg");
+    draft.arg(ArgOp::Set(arg), "the answers lie beside boot.ipxe");
     Ok(())
+}
+
+/// For the operator's own answers by URL: the network that they come over.
+fn network_only<'a>(facts: &'a Facts, profile: &'a Profile) -> Preseed<'a> {
+    let Profile { console: _, unattended, network, install, .. } = profile;
+    Preseed {
+        unattended: *unattended,
+        locale: &install.locale,
+        keyboard: &install.keyboard,
+        timezone: &install.timezone,
+        network,
+        hostname: install.hostname.as_deref(),
+        default_hostname: facts.default_hostname.as_deref(),
+        mirror: None,
+        suite: None,
+        root: RootPassword::Ask,
+        ssh_keys: &[],
+        packages: Vec::new(),
+        disk: &install.disk,
+        grub: None,
+        login: None,
+    }
 }
 
 fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
@@ -105,6 +158,7 @@ fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Resul
         mirror,
         disk,
     } = install;
+    let way = delivery(facts, draft)?;
     let root = super::root(root_password_hash.as_deref(), *unattended, ssh_keys, draft);
     let mut wanted = vec!["openssh-server".to_owned()];
     if network.bond.is_some() {
@@ -128,7 +182,18 @@ fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Resul
         grub: grub_defaults(console),
         login: profile.serial(),
     };
-    answer_file(facts, draft, preseed.to_text()?.into_bytes(), "answers, from the profile")?;
+    if *unattended && disk.raid1 {
+        draft.warn(
+            "The mirror by partman is written from its documentation and was not installed here.",
+        );
+    }
+    let (network, rest) = (preseed.network_text()?, preseed.rest_text()?);
+    let (network, rest) = match way {
+        Delivery::Url => (HEAD.to_owned() + &network, HEAD.to_owned() + &rest),
+        _ => (HEAD.to_owned() + &network, format!("\n{rest}")),
+    };
+    let reason = "answers, from the profile";
+    deliver(Some(&network), rest.into_bytes(), reason, draft)?;
     if let Some(script) = preseed.disk_script()? {
         made(draft, "isowright/disk.sh", script, 0o755, "chooses the disk")?;
         draft.note(super::wiped(disk));

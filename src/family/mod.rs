@@ -23,7 +23,7 @@ mod truenas;
 
 use crate::error::Result;
 use crate::format::kickstart::RootPassword;
-use crate::model::profile::{AnswerKind, Disk, Install, Profile};
+use crate::model::profile::{AnswerKind, Delivery, Disk, Install, Profile};
 use draft::{Aspect, Cover, Draft, Facts, Layer};
 use serde::{Deserialize, Serialize};
 
@@ -138,14 +138,19 @@ impl Family {
     }
 }
 
-/// What becomes of root, for the families whose answers ride in the initrd. The initrd is served to all
-/// who ask, and its file modes hold only in the installer: a hash in it is told of.
+/// What becomes of root. The tree is served to all who ask, and file modes in the initrd hold only in the
+/// installer: a hash is told of.
 fn root(hash: Option<&str>, unattended: bool, keys: &[String], draft: &mut Draft) -> RootPassword {
     if hash.is_some() {
-        draft.warn(
-            "root_password_hash lies in initrd.img: whoever can fetch the tree can read it and guess \
-             at the password.",
-        );
+        let place = match draft.delivery.as_ref().map(|d| d.way) {
+            Some(Delivery::Url) => "the answers beside boot.ipxe",
+            Some(Delivery::Cmdline) => "boot.ipxe",
+            Some(Delivery::Initrd) | None => "initrd.img",
+        };
+        draft.warn(format!(
+            "root_password_hash lies in {place}: whoever can fetch the tree can read it and guess at \
+             the password."
+        ));
     }
     match hash {
         Some(h) => RootPassword::Hash(h.to_owned()),

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::console::{Console, Serial};
+use crate::model::profile::Disk;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value};
@@ -39,6 +40,20 @@ pub fn render_own(name: &str, template: &str, values: impl Serialize) -> Result<
     env.set_syntax(lines.map_err(wrong)?);
     let text = env.render_named_str(name, template, Value::from(Serde(values))).map_err(wrong)?;
     Ok(text.trim_end().to_owned() + "\n")
+}
+
+/// Shell that sets `$disks`, and `$1` and `$2` with it, to the kernel's names of the disks to wipe, or
+/// `$why` where there are none. For any installer that has a POSIX shell with sort, head and readlink.
+pub(crate) fn choose_disks(disk: &Disk) -> Result<String> {
+    let values = serde_json::json!({
+        "devices": disk.devices.join(" "),
+        "count": disk.count(),
+        "min_sectors": Disk::MIN_GIB * (1 << 21),
+        "min_gib": Disk::MIN_GIB,
+    });
+    let text =
+        render("choose-disks.sh", include_str!("../../templates/choose-disks.sh.jinja"), values)?;
+    Ok(text.trim_end().to_owned())
 }
 
 /// GRUB's words for the consoles, as `/etc/default/grub` wants them.

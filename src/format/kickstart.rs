@@ -4,7 +4,7 @@
 //! here passes `ksvalidator` of every version in the tests. The source of packages is not in it: the
 //! boot argument `inst.repo` says it, so that the file does not depend on where the tree is hosted.
 
-use super::answers::{GrubDefaults, render};
+use super::answers::{GrubDefaults, choose_disks, render};
 use crate::error::Result;
 use crate::model::network::{Address, Network};
 use crate::model::profile::Disk;
@@ -84,8 +84,8 @@ impl Kickstart<'_> {
             include_str!("../../templates/ks-disk.sh.jinja"),
             json!({
                 "append": append,
-                "min_sectors": Disk::MIN_GIB * (1 << 21),
-                "min_gib": Disk::MIN_GIB,
+                "choose": choose_disks(self.disk)?,
+                "raid1": self.disk.raid1,
             }),
         )?;
         let pinned: Vec<Pinned> = self

@@ -4,7 +4,7 @@
 //! <https://www.debian.org/releases/stable/amd64/apb>. The installer has no bonding: a script builds
 //! the bond by sysfs in `preseed/early_command`, and another writes `/etc/network/interfaces`.
 
-use super::answers::{GrubDefaults, render};
+use super::answers::{GrubDefaults, choose_disks, render};
 use super::kickstart::RootPassword;
 use crate::error::Result;
 use crate::model::console::Serial;
@@ -87,11 +87,12 @@ struct Static {
 }
 
 impl Preseed<'_> {
-    /// `preseed.cfg`.
+    /// What must be known before the network is up, and what brings it up: it can only lie in the
+    /// initrd.
     ///
     /// # Errors
     /// Only where a template of ours is wrong.
-    pub fn to_text(&self) -> Result<String> {
+    pub fn network_text(&self) -> Result<String> {
         let (host, domain) = match self.hostname {
             Some(h) => h.split_once('.').map_or((Some(h), ""), |(h, d)| (Some(h), d)),
             None => (None, ""),
@@ -108,41 +109,49 @@ impl Preseed<'_> {
                 dns: joined(dns),
             }),
         };
-        render(
-            "preseed",
-            include_str!("../../templates/preseed.jinja"),
-            json!({
-                "locale": self.locale,
-                "keyboard": self.keyboard,
-                "interface": self.network.bond.as_ref().map_or("auto", |b| b.name.as_str()),
-                "static": address,
-                "hostname": host,
-                "domain": domain,
-                "default_hostname": self.default_hostname,
-                "unattended": self.unattended,
-                "mirror": self.mirror,
-                "suite": self.suite,
-                "root": match &self.root {
-                    RootPassword::Hash(h) => h,
-                    RootPassword::Locked => "lock",
-                    RootPassword::Ask => "ask",
-                },
-                "timezone": self.timezone,
-                "packages": self.packages.join(" "),
-                "bond": self.network.bond.is_some(),
-            }),
-        )
+        let values = json!({
+            "locale": self.locale,
+            "keyboard": self.keyboard,
+            "interface": self.network.bond.as_ref().map_or("auto", |b| b.name.as_str()),
+            "static": address,
+            "hostname": host,
+            "domain": domain,
+            "default_hostname": self.default_hostname,
+            "unattended": self.unattended,
+            "bond": self.network.bond.is_some(),
+        });
+        render("preseed-network", include_str!("../../templates/preseed-network.jinja"), values)
+    }
+
+    /// All the rest, which may come over the network too.
+    ///
+    /// # Errors
+    /// As [`Preseed::network_text`].
+    pub fn rest_text(&self) -> Result<String> {
+        let values = json!({
+            "unattended": self.unattended,
+            "mirror": self.mirror,
+            "suite": self.suite,
+            "root": match &self.root {
+                RootPassword::Hash(h) => h,
+                RootPassword::Locked => "lock",
+                RootPassword::Ask => "ask",
+            },
+            "timezone": self.timezone,
+            "packages": self.packages.join(" "),
+        });
+        render("preseed", include_str!("../../templates/preseed.jinja"), values)
     }
 
     /// The script of `partman/early_command`; only for unattended installs.
     ///
     /// # Errors
-    /// As [`Preseed::to_text`].
+    /// As [`Preseed::network_text`].
     pub fn disk_script(&self) -> Result<Option<String>> {
         if !self.unattended {
             return Ok(None);
         }
-        let values = json!({ "min_sectors": Disk::MIN_GIB * (1 << 21), "min_gib": Disk::MIN_GIB });
+        let values = json!({ "choose": choose_disks(self.disk)?, "raid1": self.disk.raid1 });
         let template = include_str!("../../templates/di-disk.sh.jinja");
         render("di-disk.sh", template, values).map(Some)
     }
@@ -150,7 +159,7 @@ impl Preseed<'_> {
     /// The script of `preseed/late_command`.
     ///
     /// # Errors
-    /// As [`Preseed::to_text`].
+    /// As [`Preseed::network_text`].
     pub fn late_script(&self) -> Result<String> {
         let bond = self.network.bond.as_ref().map(|b| {
             let named: Vec<&str> = b

@@ -6,8 +6,8 @@
 mod support;
 
 use isowright::family::Family;
-use isowright::family::draft::{Aspect, Draft, Facts, Hosted, KickstartLine, Layer};
-use isowright::model::profile::Profile;
+use isowright::family::draft::{ArgOp, Aspect, Draft, Facts, Hosted, KickstartLine, Layer};
+use isowright::model::profile::{Delivery, Profile};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use support::{material, packaged};
@@ -23,13 +23,15 @@ const INSTALL: &str = "[install]\nhostname = \"node1.example.org\"\n\
     root_password_hash = \"$6$saltsalt$abcDEF./123\"\npackages = [\"vim-enhanced\"]\n\
     ssh_keys = [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO9 admin@example.org\"]\n";
 
+const MIRROR: &str = "[install.disk]\nraid1 = true\n";
+
 /// Every mixture that changes the answers' shape.
 fn profiles() -> Vec<(String, Profile)> {
     let mut all = Vec::new();
     for unattended in [false, true] {
         for (bond, b) in [("one port", ""), ("by name", BOND), ("by MAC", BY_MAC)] {
             for (address, a) in [("dhcp", ""), ("static", STATIC), ("static6", STATIC6)] {
-                for (install, i) in [("bare", ""), ("full", INSTALL)] {
+                for (install, i) in [("bare", ""), ("full", INSTALL), ("mirror", MIRROR)] {
                     let text = format!(
                         "console = [\"tty0\", \"ttyS1,115200n8\"]\nunattended = {unattended}\n{b}{a}{i}"
                     );
@@ -100,6 +102,25 @@ fn ksvalidator_takes_every_kickstart() {
             let text = made(&draft, "ks.cfg").to_owned() + &format!("# {name}\n");
             std::fs::write(folder.join(format!("{i}.ks")), text).expect("write");
         }
+        // What %pre writes, in its place.
+        let profile =
+            Profile::from_toml(&format!("console = []\nunattended = true\n{MIRROR}"), "test");
+        let draft = draft(Family::Anaconda, &facts(distro, version), &profile.expect("profile"));
+        let ks = made(&draft, "ks.cfg");
+        for (uefi, gib) in [(false, 20), (false, 4000), (true, 4000)] {
+            let disks = over_disks(&ks_scripts(ks)[0], "isowright-disk.ks", |block| {
+                disk(block, "sda", gib, "0\n", true);
+                disk(block, "sdb", gib, "0\n", true);
+                if uefi {
+                    std::fs::create_dir_all(block.join("../firmware/efi")).expect("mkdir");
+                }
+            })
+            .expect("written");
+            assert_eq!(disks.contains("--fstype=efi"), uefi);
+            assert_eq!(disks.contains("biosboot"), !uefi && gib > 2048);
+            let text = ks.replace("%include /tmp/isowright-disk.ks", &disks);
+            std::fs::write(folder.join(format!("mirror-{uefi}-{gib}.ks")), text).expect("write");
+        }
         judged(
             Command::new(venv.join("bin/python")).arg(&script).arg(dialect).arg(&folder),
             dialect,
@@ -151,6 +172,44 @@ fn debconf_takes_every_preseed() {
     assert!(out.status.success() && said.is_empty(), "{said}");
     for line in all.lines().filter(|l| !l.is_empty() && !l.starts_with('#')) {
         assert!(line.split(' ').count() >= 3, "owner, question and type are wanted: {line}");
+    }
+}
+
+#[test]
+fn by_url_only_what_the_network_needs_stays_in_the_initrd() {
+    let by_url = Facts { delivery: Some(Delivery::Url), ..facts("debian", "12.5.0") };
+    for (name, profile) in profiles() {
+        let whole = draft(Family::DebianInstaller, &facts("debian", "12.5.0"), &profile);
+        let parts = draft(Family::DebianInstaller, &by_url, &profile);
+        let beside = parts.beside.iter().find(|m| m.path.to_string() == "answers/preseed.cfg");
+        let beside = beside.expect("beside");
+        assert_eq!(beside.mode, 0o600);
+        let lines = |t: &str| {
+            let real = t.lines().filter(|l| !l.is_empty() && !l.starts_with('#'));
+            real.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let beside = std::str::from_utf8(beside.bytes().expect("ours")).expect("utf-8");
+        let both = [lines(made(&parts, "preseed.cfg")), lines(beside)].concat();
+        assert_eq!(both, lines(made(&whole, "preseed.cfg")), "{name}");
+        assert!(!beside.contains("netcfg/"), "{name}: the network is up by then");
+        assert!(!made(&parts, "preseed.cfg").contains("passwd/"), "{name}");
+        let url = ArgOp::Set("url=@BASE@answers/preseed.cfg".into());
+        assert!(parts.args.iter().any(|a| a.op == url));
+
+        let ks = draft(Family::Anaconda, &by_url, &profile);
+        assert!(ks.in_initrd.is_empty() && ks.beside[0].path.to_string() == "answers/ks.cfg");
+        let told: Vec<&str> = ks.notes.iter().map(|n| n.text.as_str()).collect();
+        assert!(!told.iter().any(|t| t.contains("lies in initrd.img")), "{told:?}");
+    }
+}
+
+#[test]
+fn a_way_that_an_installer_has_not_is_refused() {
+    let facts = Facts { delivery: Some(Delivery::Cmdline), ..facts("debian", "12") };
+    for family in [Family::Anaconda, Family::DebianInstaller] {
+        let e = family.say(&facts, &Profile::metal().expect("metal"), &mut Draft::default());
+        let e = e.expect_err("refused");
+        assert!(e.hint_text().expect("hint").contains("initrd, url"), "{e}");
     }
 }
 
@@ -247,7 +306,8 @@ fn no_disk_is_touched_unless_unattended() {
             .collect();
         for word in WIPES {
             let there = all.lines().any(|l| !l.trim_start().starts_with('#') && l.contains(word));
-            assert_eq!(there, profile.unattended, "{name}: {word}");
+            let wanted = profile.unattended && (word != "autopart" || !profile.install.disk.raid1);
+            assert_eq!(there, wanted, "{name}: {word}");
         }
     }
 }
@@ -261,10 +321,13 @@ fn over_disks(script: &str, result: &str, disks: impl Fn(&Path)) -> Option<Strin
     let here = script
         .replace("/tmp/", &format!("{}/", dir.path().display()))
         .replace("/sys/block", block.to_str().expect("utf-8"))
+        .replace("/sys/firmware", dir.path().join("sys/firmware").to_str().expect("utf-8"))
+        .replace("/dev/$name", &format!("{}/dev/$name", dir.path().display()))
         .replace("logger -t", ": -t");
     let file = dir.path().join("script");
     std::fs::write(&file, here).expect("write");
-    judged(Command::new("sh").arg(&file), result);
+    // Where no disk is chosen the script may fail: what counts is what it wrote.
+    Command::new("sh").arg(&file).output().expect("sh starts");
     std::fs::read_to_string(dir.path().join(result)).ok()
 }
 
@@ -277,6 +340,62 @@ fn disk(block: &Path, name: &str, gib: u64, removable: &str, device: bool) {
     std::fs::write(d.join("ro"), "0\n").expect("write");
     if device {
         std::fs::write(d.join("device"), "").expect("write");
+    }
+}
+
+/// Anaconda's and Debian's script for the disks, with the file that it writes.
+fn disk_scripts(install: &str) -> [(String, &'static str); 2] {
+    let text = format!("console = []\nunattended = true\n[install.disk]\n{install}");
+    let profile = Profile::from_toml(&text, "test").expect("profile");
+    let ks = draft(Family::Anaconda, &facts("almalinux", "9.4"), &profile);
+    let di = draft(Family::DebianInstaller, &facts("debian", "12.5.0"), &profile);
+    [
+        (ks_scripts(made(&ks, "ks.cfg")).remove(0), "isowright-disk.ks"),
+        (
+            made(&di, "isowright/disk.sh").replace("debconf-set-selections", "true"),
+            "isowright-disk.cfg",
+        ),
+    ]
+}
+
+#[test]
+fn a_mirror_takes_the_two_smallest_disks_or_none() {
+    for (script, result) in disk_scripts("raid1 = true\n") {
+        let two = over_disks(&script, result, |block| {
+            disk(block, "sda", 4000, "0\n", true);
+            disk(block, "nvme0n1", 480, "0\n", true);
+            disk(block, "nvme1n1", 480, "0\n", true);
+            disk(block, "nvme0c0n1", 9, "0\n", true);
+            std::fs::write(block.join("nvme0c0n1/hidden"), "1\n").expect("write");
+        })
+        .expect("written");
+        assert!(two.contains("nvme0n1") && two.contains("nvme1n1"), "{two}");
+        assert!(!two.contains("sda") && !two.contains("nvme0c0n1"), "{two}");
+        let raid = two.contains("raid /boot --device=boot --level=1")
+            || two.contains("d-i partman-auto/method string raid\n");
+        assert!(raid, "{two}");
+        let one = over_disks(&script, result, |block| disk(block, "sda", 40, "0\n", true));
+        assert_eq!(one, None, "half a mirror is none");
+    }
+}
+
+#[test]
+fn a_disk_by_name_is_taken_whatever_its_size_and_a_missing_one_never_replaced() {
+    for (script, result) in disk_scripts("devices = [\"disk/by-path/pci-1\"]\n") {
+        let named = |there: bool| {
+            move |block: &Path| {
+                disk(block, "sda", 20, "0\n", true);
+                disk(block, "sdb", 4000, "0\n", true);
+                let by_path = block.join("../../dev/disk/by-path");
+                std::fs::create_dir_all(&by_path).expect("mkdir");
+                if there {
+                    std::os::unix::fs::symlink("../../sdb", by_path.join("pci-1")).expect("link");
+                }
+            }
+        };
+        let chosen = over_disks(&script, result, named(true)).expect("written");
+        assert!(chosen.contains("sdb") && !chosen.contains("sda"), "{chosen}");
+        assert_eq!(over_disks(&script, result, named(false)), None);
     }
 }
 
