@@ -2,7 +2,7 @@
 # make test   install what the tests need, make the test material, run everything
 # make check  fmt, clippy, licences and sources of crates, docs, layers
 # make bench  timings with the peers side by side
-# make soak   the long ones: each fuzz target for 60 s, and QEMU installs
+# make soak   the long ones: installations in QEMU, and each fuzz target for 60 s
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MATERIAL := $(abspath $(or $(ISOWRIGHT_MATERIAL),target/material))

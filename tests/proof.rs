@@ -100,7 +100,7 @@ fn the_debian_installer_takes_our_preseed_and_bond_under_both_firmwares() {
     let profile = tmp.path().join("profile.toml");
     // The mirror that the preseed names is the server that the harness runs: a request to it is an
     // effect of the preseed, and it goes over the bond.
-    let port = free_port();
+    let port = support::free_port();
     let text = format!(
         "console = [\"tty0\", \"ttyS1,115200n8\"]\n\
          [network.bond]\nports = [\"eth0\", \"eth1\"]\n\
@@ -140,8 +140,29 @@ fn a_debian_live_system_reaches_a_login_on_the_second_port() {
     build(&iso, &out, &[]);
     let mut o = options(&out, r"ttyS1\s+\S+ login:");
     o.nics = 1;
-    o.firmware = vec![Firmware::Bios];
-    all_pass(&support::boot(&o));
+    let verdicts = support::boot(&o);
+    assert_eq!(verdicts.len(), 2);
+    all_pass(&verdicts);
+}
+
+#[test]
+fn dracut_fetches_a_live_root_over_the_bond_and_starts_it() {
+    let (Some(iso), Some(())) = (support::material("dracut-live.iso"), support::emulator()) else {
+        return;
+    };
+    let tmp = tempfile::tempdir().unwrap();
+    let out = tmp.path().join("live");
+    build(&iso, &out, &[]);
+    let verdicts = support::boot(&options(&out, "live: init is running"));
+    assert_eq!(verdicts.len(), 2);
+    all_pass(&verdicts);
+    for v in &verdicts {
+        for fact in DRIVER {
+            assert!(v.com2.contains(fact), "{}: {fact}", v.firmware);
+        }
+        let fetched = v.requests.iter().any(|r| r.target.ends_with("LiveOS/squashfs.img"));
+        assert!(fetched, "{:?}", v.requests);
+    }
 }
 
 #[test]
@@ -169,10 +190,4 @@ fn a_console_on_the_wrong_port_and_a_missing_initrd_fail_the_command() {
     let v: serde_json::Value = serde_json::from_slice(&o.stdout).unwrap();
     assert_eq!(v[0]["passed"], false);
     assert!(v[0]["why"].as_str().unwrap().contains("initrd.img"), "{v}");
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let l = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    l.local_addr().unwrap().port()
 }

@@ -322,6 +322,12 @@ pub struct Boot {
     /// QEMU's accelerator: kvm is ten times faster where it may be used
     #[arg(long, default_value = "tcg,thread=multi")]
     pub accel: String,
+    /// A raw disk image that the installation may WRITE to; several times for several disks
+    #[arg(long, value_name = "FILE")]
+    pub disk: Vec<PathBuf>,
+    /// Start from the first --disk, not from the network: what was installed
+    #[arg(long, requires = "disk")]
+    pub from_disk: bool,
     /// TCP port of the web server, for a tree with a fixed base URL
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub port: u16,

@@ -2,7 +2,7 @@
 
 use super::args::Boot;
 use super::{Outcome, term};
-use crate::boot::{self, Event, Options, Outcome as Proof, Verdict};
+use crate::boot::{self, Event, Options, Outcome as Proof, Start, Verdict};
 use crate::error::{Error, Result};
 use serde_json::json;
 use std::io::Write;
@@ -21,6 +21,10 @@ pub fn run(a: &Boot) -> Result<Outcome> {
     o.memory_mib = a.memory;
     o.accel.clone_from(&a.accel);
     o.port = a.port;
+    o.disks.clone_from(&a.disk);
+    if a.from_disk {
+        o.start = Start::Disk;
+    }
     o.timeout = Duration::from_secs(a.timeout);
     let verdicts = boot::prove(&o, &term::STOP, &mut |e| tell(a.json, &e))?;
     if a.json {

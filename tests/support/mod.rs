@@ -54,6 +54,12 @@ pub fn one_machine() -> std::fs::File {
     file
 }
 
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let l = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    l.local_addr().unwrap().port()
+}
+
 /// Debian's own netboot kernel and initrd.
 pub fn debian_netboot() -> Option<(PathBuf, PathBuf)> {
     let dir = "/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64";
