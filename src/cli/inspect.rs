@@ -46,8 +46,9 @@ struct BootFile {
 
 impl<'a> Report<'a> {
     fn new(media: &'a Media) -> Result<Self> {
-        let (docs, identity) = (media.boot_docs(), media.identity());
         let recipes = crate::recipe::bundled()?;
+        let labels = crate::recipe::label::labels(&recipes)?;
+        let (docs, identity) = (media.boot_docs(), media.identity(&labels));
         let has_kernel = !docs.kernels(&media.tree).is_empty();
         let recipe = select::select(&recipes, &identity, &media.tree, has_kernel)
             .map(|s| (s.recipe.name.clone(), s.evidence))

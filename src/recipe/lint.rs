@@ -1,7 +1,7 @@
 //! `isowright recipe lint`: what is wrong with a recipe or job, with the line.
 
 use super::job::Job;
-use super::{Kind, Match, Recipe, kind_of};
+use super::{Kind, Match, Recipe, kind_of, label};
 use crate::content::path::TreePath;
 use crate::family::Family;
 use crate::format::preseed::Mirror;
@@ -38,6 +38,7 @@ pub fn lint(text: &str, others: &[Recipe]) -> Vec<Finding> {
                 && let Ok(recipe) = toml::from_str::<Recipe>(text)
             {
                 found.extend(shadowed(text, &recipe, others));
+                found.extend(taken(text, &recipe, others));
             }
             found
         }
@@ -62,6 +63,9 @@ pub(crate) fn lint_recipe(text: &str) -> Vec<Finding> {
     }
     for m in &recipe.matches {
         lint_match(text, m, &mut found);
+    }
+    for (key, fault) in recipe.labels.iter().flat_map(label::faults) {
+        found.push(error(text, key, fault));
     }
     let globs =
         [&recipe.boot.kernel, &recipe.boot.initrd, &recipe.hosted.files, &recipe.ram.payload];
@@ -98,18 +102,10 @@ pub(crate) fn lint_recipe(text: &str) -> Vec<Finding> {
 
 fn lint_match(text: &str, m: &Match, found: &mut Vec<Finding>) {
     if m.files.is_empty() && m.distro.is_empty() {
-        let message =
-            "a match by volume id alone: labels are edited freely, so give files or distro";
-        found.push(error(text, "[[match]]", message.into()));
+        found.push(error(text, "[[match]]", "a match without files or distro".into()));
     }
     for g in m.files.iter().chain(&m.not_files) {
         lint_glob(text, g, found);
-    }
-    if let Some(re) = &m.volume_id
-        && let Err(e) = regex::Regex::new(re)
-    {
-        let why = e.to_string().lines().last().unwrap_or("bad").trim().to_owned();
-        found.push(error(text, "volume_id", format!("volume_id \"{re}\": {why}")));
     }
 }
 
@@ -131,7 +127,7 @@ fn shadowed(text: &str, recipe: &Recipe, others: &[Recipe]) -> Vec<Finding> {
         let same = recipe.matches.iter().any(|m| other.matches.iter().any(|o| covers(o, m)));
         if same {
             let message = format!(
-                "recipe \"{}\" matches every medium that this does; tell them apart by distro, files or volume_id",
+                "recipe \"{}\" matches every medium that this does; tell them apart by distro or files",
                 other.name
             );
             found.push(warning(text, "[[match]]", message));
@@ -140,16 +136,32 @@ fn shadowed(text: &str, recipe: &Recipe, others: &[Recipe]) -> Vec<Finding> {
     found
 }
 
-/// True where all that fits `narrow` fits `wide` too, and no label tells them apart.
+/// Labels that are of another recipe's shape as well, so that they would say nothing.
+fn taken(text: &str, recipe: &Recipe, others: &[Recipe]) -> Vec<Finding> {
+    let Ok(known) = label::shapes(others) else { return Vec::new() };
+    let mut found = Vec::new();
+    for shape in &recipe.labels {
+        let outline = label::Outline::of(shape);
+        let other = |(name, its): &&(String, _)| {
+            *name != recipe.name && outline.overlaps(&label::Outline::of(its))
+        };
+        if let Some((name, its)) = known.iter().find(other) {
+            let message = format!(
+                "labels of this shape can be recipe \"{name}\"'s too (\"{}\")",
+                its.volume_id
+            );
+            found.push(error(text, &shape.volume_id, message));
+        }
+    }
+    found
+}
+
+/// True where all that fits `narrow` fits `wide` too.
 fn covers(wide: &Match, narrow: &Match) -> bool {
     let in_narrow = |list: &[String], of: &[String]| list.iter().all(|x| of.contains(x));
     let distro = wide.distro.is_empty()
         || (!narrow.distro.is_empty() && in_narrow(&narrow.distro, &wide.distro));
-    in_narrow(&wide.files, &narrow.files)
-        && in_narrow(&wide.not_files, &narrow.not_files)
-        && distro
-        && (wide.volume_id.is_none() || wide.volume_id == narrow.volume_id)
-        && narrow.volume_id.is_none()
+    in_narrow(&wide.files, &narrow.files) && in_narrow(&wide.not_files, &narrow.not_files) && distro
 }
 
 fn lint_job(text: &str) -> Vec<Finding> {
@@ -234,8 +246,18 @@ mod tests {
             (GOOD.replace("\"a\"", "\"/a\""), 6, "leading /"),
             (GOOD.replace("\"a\"", "\"a/../b\""), 6, "no path"),
             (GOOD.replace("\"a\"", "\"[a\""), 6, "[a"),
-            (format!("{GOOD}volume_id = \"(\"\n"), 8, "volume_id"),
-            (GOOD.replace("files = [\"a\"]\ndistro = [\"X\"]", "volume_id = \"a\""), 5, "alone"),
+            (GOOD.replace("files = [\"a\"]\ndistro = [\"X\"]", ""), 5, "without files"),
+            (format!("{GOOD}[[label]]\nvolume_id = \"(\"\ndistro = \"X\"\n"), 9, "volume_id"),
+            (
+                format!("{GOOD}[[label]]\nvolume_id = \".*\"\ndistro = \"X\"\n"),
+                9,
+                "without a label",
+            ),
+            (
+                format!("{GOOD}[[label]]\nvolume_id = \"rocky-9-4-.*\"\ndistro = \"X\"\n"),
+                9,
+                "rocky",
+            ),
             (format!("{GOOD}[boot]\nkernel = [\"k\"]\n"), 8, "without initrd"),
             (format!("{GOOD}[netboot]\nwhy = \"x\"\n"), 8, "url"),
             (GOOD.replace("name = \"x\"", "name = \"X y\""), 1, "lower case"),
