@@ -55,6 +55,8 @@ impl<'a> Report<'a> {
             .map_err(|e| e.to_string());
         let mut notes = media.notes().to_vec();
         notes.extend(docs.notes.iter().cloned());
+        notes
+            .extend(second_opinion(&identity, recipe.as_ref().ok().map(|(name, _)| name.as_str())));
         let mut report = Report {
             media,
             identity,
@@ -257,6 +259,22 @@ impl<'a> Report<'a> {
             );
         }
     }
+}
+
+/// Where the label says other than the files do: `chosen` is the recipe that they lead to.
+fn second_opinion(id: &Identity, chosen: Option<&str>) -> Option<String> {
+    let label = id.label.as_ref()?;
+    let said = label.evidence.join(", ");
+    if !chosen.is_some_and(|c| c == label.recipe || label.or.iter().any(|o| o == c)) {
+        let files = chosen.map_or("no recipe".to_owned(), |c| format!("recipe {c}"));
+        return Some(format!(
+            "{said} is a label of recipe {}, the files lead to {files}",
+            label.recipe
+        ));
+    }
+    let (major, read) = (label.major()?, id.major()?);
+    (major != read)
+        .then(|| format!("{said} is a label of version {major}, the medium itself says {read}"))
 }
 
 fn emulation(e: &Emulation) -> String {

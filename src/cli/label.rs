@@ -125,7 +125,9 @@ struct Lines {
 
 impl Lines {
     fn fault(&self, what: impl Into<String>) -> Error {
-        Error::usage(what.into()).source_name(format!("{}:{}", self.name, self.number.max(1)))
+        Error::usage(what.into())
+            .source_name(format!("{}:{}", self.name, self.number.max(1)))
+            .hint("a tab between columns, their names in the first line, volume_id among them")
     }
 }
 

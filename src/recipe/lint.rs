@@ -254,7 +254,7 @@ mod tests {
                 "without a label",
             ),
             (
-                format!("{GOOD}[[label]]\nvolume_id = \"rocky-9-4-.*\"\ndistro = \"X\"\n"),
+                format!("{GOOD}[[label]]\nvolume_id = \"rocky-9-4-x86_64-.*\"\ndistro = \"X\"\n"),
                 9,
                 "rocky",
             ),
