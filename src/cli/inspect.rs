@@ -360,3 +360,36 @@ fn entry_json(e: &FoundEntry) -> Value {
     }
     v
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::identity::VolumeLabels;
+
+    #[test]
+    fn the_label_is_a_second_opinion() {
+        let labels = crate::recipe::label::labels(&[]).expect("labels");
+        let told = |volume_id: &str, version: &str, chosen| {
+            let volume = VolumeLabels { volume_id: volume_id.into(), ..VolumeLabels::default() };
+            let version = Fact { value: version.into(), evidence: "x".into(), assumed: false };
+            let label = labels.read(&volume).ok();
+            second_opinion(
+                &Identity { label, version: Some(version), ..Identity::default() },
+                chosen,
+            )
+        };
+        let rocky = "Rocky-9-4-x86_64-dvd";
+        assert_eq!(told(rocky, "9.3", Some("rocky")), None);
+        assert_eq!(told("CDROM", "9.4", Some("rocky")), None);
+        let other = told(rocky, "9.4", Some("almalinux")).expect("told");
+        assert!(
+            other.contains("label of recipe rocky, the files lead to recipe almalinux"),
+            "{other}"
+        );
+        assert!(told(rocky, "9.4", None).expect("told").ends_with("lead to no recipe"));
+        let newer = told(rocky, "10.0", Some("rocky")).expect("told");
+        assert!(newer.ends_with("label of version 9, the medium itself says 10"), "{newer}");
+        // Of several recipes whose labels are the same, any may be the files'.
+        assert_eq!(told("Ubuntu-Server 20.04 LTS amd64", "20.04", Some("ubuntu-legacy")), None);
+    }
+}
