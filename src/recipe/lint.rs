@@ -64,8 +64,11 @@ pub(crate) fn lint_recipe(text: &str) -> Vec<Finding> {
     for m in &recipe.matches {
         lint_match(text, m, &mut found);
     }
-    for (key, fault) in recipe.labels.iter().flat_map(label::faults) {
-        found.push(error(text, key, fault));
+    for (nth, shape) in recipe.labels.iter().enumerate() {
+        for (key, message) in label::faults(shape) {
+            let line = label_line(text, nth, key);
+            found.push(Finding { line, severity: Severity::Error, message });
+        }
     }
     let globs =
         [&recipe.boot.kernel, &recipe.boot.initrd, &recipe.hosted.files, &recipe.ram.payload];
@@ -140,7 +143,7 @@ fn shadowed(text: &str, recipe: &Recipe, others: &[Recipe]) -> Vec<Finding> {
 fn taken(text: &str, recipe: &Recipe, others: &[Recipe]) -> Vec<Finding> {
     let Ok(known) = label::shapes(others) else { return Vec::new() };
     let mut found = Vec::new();
-    for shape in &recipe.labels {
+    for (nth, shape) in recipe.labels.iter().enumerate() {
         let outline = label::Outline::of(shape);
         let other = |(name, its): &&(String, _)| {
             *name != recipe.name && outline.overlaps(&label::Outline::of(its))
@@ -150,7 +153,8 @@ fn taken(text: &str, recipe: &Recipe, others: &[Recipe]) -> Vec<Finding> {
                 "labels of this shape can be recipe \"{name}\"'s too (\"{}\")",
                 its.volume_id
             );
-            found.push(error(text, &shape.volume_id, message));
+            let line = label_line(text, nth, "volume_id");
+            found.push(Finding { line, severity: Severity::Error, message });
         }
     }
     found
@@ -215,6 +219,14 @@ fn find_line(text: &str, word: &str) -> usize {
     text.find(word).map_or(1, |at| line_of(text, at))
 }
 
+/// The line of `key` in the label table number `nth`, which counts from 0.
+fn label_line(text: &str, nth: usize, key: &str) -> usize {
+    let lines = || text.lines().map(str::trim_start).enumerate();
+    let head = lines().filter(|(_, l)| l.starts_with("[[label]]")).nth(nth);
+    let head = head.map_or(0, |(at, _)| at);
+    lines().find(|(at, l)| *at > head && l.starts_with(key)).map_or(head, |(at, _)| at) + 1
+}
+
 fn error(text: &str, near: &str, message: String) -> Finding {
     Finding { line: find_line(text, near), severity: Severity::Error, message }
 }
@@ -240,6 +252,9 @@ mod tests {
 
     #[test]
     fn each_slip_is_told_with_its_line() {
+        let label = |volume_id: &str, more: &str| {
+            format!("{GOOD}[[label]]\nvolume_id = \"{volume_id}\"\ndistro = \"L\"\n{more}")
+        };
         for (text, line, words) in [
             (GOOD.replace("title", "titel"), 2, "\"title\" was meant"),
             (GOOD.replace("\"anaconda\"", "\"anacondo\""), 3, "\"anaconda\" was meant"),
@@ -247,17 +262,11 @@ mod tests {
             (GOOD.replace("\"a\"", "\"a/../b\""), 6, "no path"),
             (GOOD.replace("\"a\"", "\"[a\""), 6, "[a"),
             (GOOD.replace("files = [\"a\"]\ndistro = [\"X\"]", ""), 5, "without files"),
-            (format!("{GOOD}[[label]]\nvolume_id = \"(\"\ndistro = \"X\"\n"), 9, "volume_id"),
-            (
-                format!("{GOOD}[[label]]\nvolume_id = \".*\"\ndistro = \"X\"\n"),
-                9,
-                "without a label",
-            ),
-            (
-                format!("{GOOD}[[label]]\nvolume_id = \"rocky-9-4-x86_64-.*\"\ndistro = \"X\"\n"),
-                9,
-                "rocky",
-            ),
+            (label("(", ""), 9, "volume_id"),
+            (label(".*", ""), 9, "without a label"),
+            (label("rocky-9-4-x86_64-.*", ""), 9, "rocky"),
+            (label("a", "from = \"x\"\n"), 11, "no version"),
+            (label("a", "").replace("distro = \"L\"", "distro = \"\""), 10, "distro is empty"),
             (format!("{GOOD}[boot]\nkernel = [\"k\"]\n"), 8, "without initrd"),
             (format!("{GOOD}[netboot]\nwhy = \"x\"\n"), 8, "url"),
             (GOOD.replace("name = \"x\"", "name = \"X y\""), 1, "lower case"),
