@@ -17,8 +17,9 @@ use std::path::{Path, PathBuf};
 fn planned(name: &str, unattended: bool) -> Plan {
     let (tree, volume_id) = support::fixture(name);
     let media = Media::of_tree(&format!("{name}.iso"), &volume_id, tree);
-    let (docs, identity) = (media.boot_docs(), media.identity());
     let recipes = recipe::bundled().unwrap();
+    let labels = recipe::label::labels(&recipes).unwrap();
+    let (docs, identity) = (media.boot_docs(), media.identity(&labels));
     let has_kernel = !docs.kernels(&media.tree).is_empty();
     let recipe = select::select(&recipes, &identity, &media.tree, has_kernel).unwrap().recipe;
     let mut profile = Profile::metal().unwrap();

@@ -7,11 +7,13 @@ use isowright::content::tree::Tree;
 use isowright::family::draft::{Draft, Hosted};
 use isowright::media::identity::{Identity, VolumeLabels, identify};
 use isowright::model::profile::Profile;
+use isowright::recipe::label::labels;
 use isowright::recipe::{bundled, select::select};
 use support::{fixture, fixtures};
 
 fn known(tree: &Tree, volume_id: &str) -> Identity {
-    identify(tree, &VolumeLabels { volume_id: volume_id.to_owned(), ..VolumeLabels::default() })
+    let volume = VolumeLabels { volume_id: volume_id.to_owned(), ..VolumeLabels::default() };
+    identify(tree, &volume, &labels(&bundled().expect("recipes")).expect("labels"))
 }
 
 /// Fixture, distribution, version, variant, recipe.

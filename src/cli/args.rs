@@ -259,6 +259,8 @@ pub enum RecipeVerb {
         #[arg(long, value_name = "DIR")]
         recipes: Option<PathBuf>,
     },
+    /// Name the recipe by the label alone; exit 1 where it is unknown
+    Match(MatchArgs),
     /// Check a recipe, job or profile file; exit 1 where something is wrong
     Lint {
         /// The file
@@ -270,6 +272,48 @@ pub enum RecipeVerb {
         #[arg(value_enum, default_value_t = SchemaKind::Recipe)]
         kind: SchemaKind,
     },
+}
+
+/// `recipe match`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  isowright recipe match --volume-id Rocky-9-4-x86_64-dvd
+  isowright recipe match --volume-id CDROM --publisher 'ACME' || echo unknown
+  isowright recipe match --tsv headers.tsv | jq -r '.recipe // \"unknown\"'
+
+A label is the weakest evidence: edited freely, and shared between variants.
+Confidence is high where another field names the vendor too, medium where only
+the volume id speaks, low where media of the recipes in \"or\" have the same label.
+
+FILE's first line names its columns: volume_id, and as far as there are any
+system_id, publisher_id, data_preparer_id, application_id; others are passed
+over. Each line after it becomes a line of JSON, unknown ones too; exit 0.")]
+pub struct MatchArgs {
+    /// Volume identifier
+    #[arg(long, value_name = "TEXT", required_unless_present = "tsv")]
+    pub volume_id: Option<String>,
+    /// System identifier
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub system_id: String,
+    /// Publisher identifier
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub publisher: String,
+    /// Data preparer identifier
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub preparer: String,
+    /// Application identifier
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub application: String,
+    /// Many at once, from a file with a tab between columns; - reads standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["volume_id", "system_id",
+        "publisher", "preparer", "application"])]
+    pub tsv: Option<PathBuf>,
+    /// Folder of recipes that override the bundled ones
+    #[arg(long, value_name = "DIR")]
+    pub recipes: Option<PathBuf>,
+    /// For machines; --tsv always is
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Kinds of files that have a schema.

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::media::Media;
 use crate::plan::{self, Extent, Plan, render};
 use crate::publish::{self, MANIFEST, dir::DirSink, manifest::Manifest};
-use crate::recipe::select;
+use crate::recipe::{label, select};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
@@ -59,7 +59,8 @@ fn plans(wish: &mut Wish, to: Option<&Path>) -> Result<Vec<Bound>> {
     if let Some(want) = wish.sha256 {
         check_digest(&media, want)?;
     }
-    let (docs, identity) = (media.boot_docs(), media.identity());
+    let labels = label::labels(&wish.recipes)?;
+    let (docs, identity) = (media.boot_docs(), media.identity(&labels));
     let has_kernel = !docs.kernels(&media.tree).is_empty();
     let recipe = match &wish.recipe {
         Some(name) => select::by_name(&wish.recipes, name)?,

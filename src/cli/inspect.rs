@@ -46,14 +46,17 @@ struct BootFile {
 
 impl<'a> Report<'a> {
     fn new(media: &'a Media) -> Result<Self> {
-        let (docs, identity) = (media.boot_docs(), media.identity());
         let recipes = crate::recipe::bundled()?;
+        let labels = crate::recipe::label::labels(&recipes)?;
+        let (docs, identity) = (media.boot_docs(), media.identity(&labels));
         let has_kernel = !docs.kernels(&media.tree).is_empty();
         let recipe = select::select(&recipes, &identity, &media.tree, has_kernel)
             .map(|s| (s.recipe.name.clone(), s.evidence))
             .map_err(|e| e.to_string());
         let mut notes = media.notes().to_vec();
         notes.extend(docs.notes.iter().cloned());
+        notes
+            .extend(second_opinion(&identity, recipe.as_ref().ok().map(|(name, _)| name.as_str())));
         let mut report = Report {
             media,
             identity,
@@ -258,6 +261,22 @@ impl<'a> Report<'a> {
     }
 }
 
+/// Where the label says other than the files do: `chosen` is the recipe that they lead to.
+fn second_opinion(id: &Identity, chosen: Option<&str>) -> Option<String> {
+    let label = id.label.as_ref()?;
+    let said = label.evidence.join(", ");
+    if !chosen.is_some_and(|c| c == label.recipe || label.or.iter().any(|o| o == c)) {
+        let files = chosen.map_or("no recipe".to_owned(), |c| format!("recipe {c}"));
+        return Some(format!(
+            "{said} is a label of recipe {}, the files lead to {files}",
+            label.recipe
+        ));
+    }
+    let (major, read) = (label.major()?, id.major()?);
+    (major != read)
+        .then(|| format!("{said} is a label of version {major}, the medium itself says {read}"))
+}
+
 fn emulation(e: &Emulation) -> String {
     match e {
         Emulation::None => "no emulation".into(),
@@ -340,4 +359,37 @@ fn entry_json(e: &FoundEntry) -> Value {
         }
     }
     v
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::identity::VolumeLabels;
+
+    #[test]
+    fn the_label_is_a_second_opinion() {
+        let labels = crate::recipe::label::labels(&[]).expect("labels");
+        let told = |volume_id: &str, version: &str, chosen| {
+            let volume = VolumeLabels { volume_id: volume_id.into(), ..VolumeLabels::default() };
+            let version = Fact { value: version.into(), evidence: "x".into(), assumed: false };
+            let label = labels.read(&volume).ok();
+            second_opinion(
+                &Identity { label, version: Some(version), ..Identity::default() },
+                chosen,
+            )
+        };
+        let rocky = "Rocky-9-4-x86_64-dvd";
+        assert_eq!(told(rocky, "9.3", Some("rocky")), None);
+        assert_eq!(told("CDROM", "9.4", Some("rocky")), None);
+        let other = told(rocky, "9.4", Some("almalinux")).expect("told");
+        assert!(
+            other.contains("label of recipe rocky, the files lead to recipe almalinux"),
+            "{other}"
+        );
+        assert!(told(rocky, "9.4", None).expect("told").ends_with("lead to no recipe"));
+        let newer = told(rocky, "10.0", Some("rocky")).expect("told");
+        assert!(newer.ends_with("label of version 9, the medium itself says 10"), "{newer}");
+        // Of several recipes whose labels are the same, any may be the files'.
+        assert_eq!(told("Ubuntu-Server 20.04 LTS amd64", "20.04", Some("ubuntu-legacy")), None);
+    }
 }

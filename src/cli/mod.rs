@@ -7,6 +7,7 @@ mod docs;
 mod extract;
 mod index;
 mod inspect;
+mod label;
 mod ls;
 mod recipe;
 mod resolve;

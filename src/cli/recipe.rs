@@ -1,7 +1,7 @@
-//! `recipe list | show | lint | schema`.
+//! `recipe list | show | lint | schema`; `match` has a file of its own.
 
 use super::args::{RecipeVerb, SchemaKind};
-use super::{Outcome, resolve, term};
+use super::{Outcome, label, resolve, term};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::profile::Profile;
 use crate::recipe::lint::{self, Severity};
@@ -14,6 +14,7 @@ pub fn run(verb: &RecipeVerb) -> Result<Outcome> {
     match verb {
         RecipeVerb::List { recipes, json } => list(recipes.as_deref(), *json),
         RecipeVerb::Show { name, recipes } => show(name, recipes.as_deref()),
+        RecipeVerb::Match(args) => label::run(args),
         RecipeVerb::Lint { file } => lint_file(file),
         RecipeVerb::Schema { kind } => schema(*kind),
     }

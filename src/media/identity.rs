@@ -2,7 +2,7 @@
 //! `.disk/info`, `.discinfo`), then the names of its release packages, its labels last, for those
 //! are edited freely and shared between variants (every Rocky medium's ends in `-dvd`).
 
-use super::labels;
+use super::labels::{self, Labels, Reading};
 use crate::content::path::TreePath;
 use crate::content::tree::Tree;
 use crate::format::diskinfo::{parse_discinfo, parse_disk_info};
@@ -61,6 +61,9 @@ pub struct Identity {
     pub arch: Option<Fact<Arch>>,
     /// Volume id.
     pub volume_id: String,
+    /// What the labels say by themselves; none where they have no known shape.
+    #[serde(default)]
+    pub label: Option<Reading>,
 }
 
 impl Identity {
@@ -71,14 +74,19 @@ impl Identity {
     }
 }
 
-/// Finds out what a medium is. Never fails: what can't be read stays unknown.
-pub fn identify(tree: &Tree, volume: &VolumeLabels) -> Identity {
-    let mut id = Identity { volume_id: volume.volume_id.clone(), ..Identity::default() };
+/// Finds out what a medium is. Never fails: what can't be read stays unknown. `labels`: the shapes
+/// of labels that are known.
+pub fn identify(tree: &Tree, volume: &VolumeLabels, labels: &Labels) -> Identity {
+    let mut id = Identity {
+        volume_id: volume.volume_id.clone(),
+        label: labels.read(volume).ok(),
+        ..Identity::default()
+    };
     from_treeinfo(tree, &mut id);
     from_disk_info(tree, &mut id);
     from_discinfo(tree, &mut id);
     from_release_package(tree, &mut id);
-    from_labels(volume, &mut id);
+    from_label(&mut id);
     from_layout(tree, &mut id);
     id
 }
@@ -196,16 +204,16 @@ fn from_release_package(tree: &Tree, id: &mut Identity) {
     }
 }
 
-fn from_labels(volume: &VolumeLabels, id: &mut Identity) {
-    let Some(label) = labels::read(&volume.volume_id) else { return };
-    let ev = format!("volume id \"{}\"", volume.volume_id);
+fn from_label(id: &mut Identity) {
+    let Some(label) = id.label.clone() else { return };
+    let ev = label.evidence.join(", ");
     match &id.distro {
-        None => id.distro = Fact::assumed(label.distro.to_owned(), &ev),
+        None => id.distro = Fact::assumed(label.distro.clone(), &ev),
         Some(d) if d.value == "CentOS" && label.distro == "CentOS Stream" => {
-            id.distro = Fact::assumed(label.distro.to_owned(), &ev);
+            id.distro = Fact::assumed(label.distro.clone(), &ev);
         }
         // A label that contradicts the medium's own statement says nothing about the rest either.
-        Some(d) if !labels::same_distro(&d.value, label.distro) => return,
+        Some(d) if !labels::same_distro(&d.value, &label.distro) => return,
         Some(_) => {}
     }
     if let Some(v) = label.version {
@@ -218,10 +226,11 @@ fn from_labels(volume: &VolumeLabels, id: &mut Identity) {
         }
     }
     if id.arch.is_none() {
-        id.arch = label.arch.and_then(|a| Fact::assumed(a, &ev));
+        let arch = label.arch.as_deref().and_then(Arch::from_vendor);
+        id.arch = arch.and_then(|a| Fact::assumed(a, &ev));
     }
-    if id.variant.is_none() && label.live {
-        id.variant = Fact::assumed("live".to_owned(), &ev);
+    if id.variant.is_none() {
+        id.variant = label.variant.and_then(|v| Fact::assumed(v, &ev));
     }
 }
 

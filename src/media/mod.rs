@@ -332,17 +332,21 @@ impl Media {
         }
     }
 
-    /// What it is, with evidence.
-    pub fn identity(&self) -> identity::Identity {
+    /// The text fields of its primary volume descriptor.
+    pub fn volume_labels(&self) -> identity::VolumeLabels {
         let v = &self.volume;
-        let labels = identity::VolumeLabels {
+        identity::VolumeLabels {
             volume_id: v.id.clone(),
             system_id: v.system_id.clone(),
             publisher: v.publisher_id.clone(),
             preparer: v.preparer_id.clone(),
             application: v.application_id.clone(),
-        };
-        identity::identify(&self.tree, &labels)
+        }
+    }
+
+    /// What it is, with evidence. `labels`: the shapes of labels that are known.
+    pub fn identity(&self, labels: &labels::Labels) -> identity::Identity {
+        identity::identify(&self.tree, &self.volume_labels(), labels)
     }
 
     /// Its boot configurations, on the medium and in its FAT images.

@@ -60,9 +60,11 @@ impl Arch {
             "x86_64" | "amd64" | "x64" | "x86-64" => Arch::X86_64,
             "i386" | "i486" | "i586" | "i686" | "x86" | "ia32" => Arch::I386,
             "aarch64" | "arm64" | "aa64" => Arch::Aarch64,
-            "ppc64le" | "ppc64el" => Arch::Ppc64le,
+            // "p64el" is what Debian's labels have room for.
+            "ppc64le" | "ppc64el" | "p64el" => Arch::Ppc64le,
             "s390x" => Arch::S390x,
-            "riscv64" => Arch::Riscv64,
+            // Ubuntu's labels are cut to 32 characters.
+            "riscv64" | "riscv" => Arch::Riscv64,
             _ => return None,
         })
     }

@@ -1,7 +1,7 @@
 //! `isowright recipe lint`: what is wrong with a recipe or job, with the line.
 
 use super::job::Job;
-use super::{Kind, Match, Recipe, kind_of};
+use super::{Kind, Match, Recipe, kind_of, label};
 use crate::content::path::TreePath;
 use crate::family::Family;
 use crate::format::preseed::Mirror;
@@ -38,6 +38,7 @@ pub fn lint(text: &str, others: &[Recipe]) -> Vec<Finding> {
                 && let Ok(recipe) = toml::from_str::<Recipe>(text)
             {
                 found.extend(shadowed(text, &recipe, others));
+                found.extend(taken(text, &recipe, others));
             }
             found
         }
@@ -62,6 +63,12 @@ pub(crate) fn lint_recipe(text: &str) -> Vec<Finding> {
     }
     for m in &recipe.matches {
         lint_match(text, m, &mut found);
+    }
+    for (nth, shape) in recipe.labels.iter().enumerate() {
+        for (key, message) in label::faults(shape) {
+            let line = label_line(text, nth, key);
+            found.push(Finding { line, severity: Severity::Error, message });
+        }
     }
     let globs =
         [&recipe.boot.kernel, &recipe.boot.initrd, &recipe.hosted.files, &recipe.ram.payload];
@@ -98,18 +105,10 @@ pub(crate) fn lint_recipe(text: &str) -> Vec<Finding> {
 
 fn lint_match(text: &str, m: &Match, found: &mut Vec<Finding>) {
     if m.files.is_empty() && m.distro.is_empty() {
-        let message =
-            "a match by volume id alone: labels are edited freely, so give files or distro";
-        found.push(error(text, "[[match]]", message.into()));
+        found.push(error(text, "[[match]]", "a match without files or distro".into()));
     }
     for g in m.files.iter().chain(&m.not_files) {
         lint_glob(text, g, found);
-    }
-    if let Some(re) = &m.volume_id
-        && let Err(e) = regex::Regex::new(re)
-    {
-        let why = e.to_string().lines().last().unwrap_or("bad").trim().to_owned();
-        found.push(error(text, "volume_id", format!("volume_id \"{re}\": {why}")));
     }
 }
 
@@ -131,7 +130,7 @@ fn shadowed(text: &str, recipe: &Recipe, others: &[Recipe]) -> Vec<Finding> {
         let same = recipe.matches.iter().any(|m| other.matches.iter().any(|o| covers(o, m)));
         if same {
             let message = format!(
-                "recipe \"{}\" matches every medium that this does; tell them apart by distro, files or volume_id",
+                "recipe \"{}\" matches every medium that this does; tell them apart by distro or files",
                 other.name
             );
             found.push(warning(text, "[[match]]", message));
@@ -140,16 +139,33 @@ fn shadowed(text: &str, recipe: &Recipe, others: &[Recipe]) -> Vec<Finding> {
     found
 }
 
-/// True where all that fits `narrow` fits `wide` too, and no label tells them apart.
+/// Labels that are of another recipe's shape as well, so that they would say nothing.
+fn taken(text: &str, recipe: &Recipe, others: &[Recipe]) -> Vec<Finding> {
+    let Ok(known) = label::shapes(others) else { return Vec::new() };
+    let mut found = Vec::new();
+    for (nth, shape) in recipe.labels.iter().enumerate() {
+        let outline = label::Outline::of(shape);
+        let other = |(name, its): &&(String, _)| {
+            *name != recipe.name && outline.overlaps(&label::Outline::of(its))
+        };
+        if let Some((name, its)) = known.iter().find(other) {
+            let message = format!(
+                "labels of this shape can be recipe \"{name}\"'s too (\"{}\")",
+                its.volume_id
+            );
+            let line = label_line(text, nth, "volume_id");
+            found.push(Finding { line, severity: Severity::Error, message });
+        }
+    }
+    found
+}
+
+/// True where all that fits `narrow` fits `wide` too.
 fn covers(wide: &Match, narrow: &Match) -> bool {
     let in_narrow = |list: &[String], of: &[String]| list.iter().all(|x| of.contains(x));
     let distro = wide.distro.is_empty()
         || (!narrow.distro.is_empty() && in_narrow(&narrow.distro, &wide.distro));
-    in_narrow(&wide.files, &narrow.files)
-        && in_narrow(&wide.not_files, &narrow.not_files)
-        && distro
-        && (wide.volume_id.is_none() || wide.volume_id == narrow.volume_id)
-        && narrow.volume_id.is_none()
+    in_narrow(&wide.files, &narrow.files) && in_narrow(&wide.not_files, &narrow.not_files) && distro
 }
 
 fn lint_job(text: &str) -> Vec<Finding> {
@@ -203,6 +219,14 @@ fn find_line(text: &str, word: &str) -> usize {
     text.find(word).map_or(1, |at| line_of(text, at))
 }
 
+/// The line of `key` in the label table number `nth`, which counts from 0.
+fn label_line(text: &str, nth: usize, key: &str) -> usize {
+    let lines = || text.lines().map(str::trim_start).enumerate();
+    let head = lines().filter(|(_, l)| l.starts_with("[[label]]")).nth(nth);
+    let head = head.map_or(0, |(at, _)| at);
+    lines().find(|(at, l)| *at > head && l.starts_with(key)).map_or(head, |(at, _)| at) + 1
+}
+
 fn error(text: &str, near: &str, message: String) -> Finding {
     Finding { line: find_line(text, near), severity: Severity::Error, message }
 }
@@ -228,14 +252,21 @@ mod tests {
 
     #[test]
     fn each_slip_is_told_with_its_line() {
+        let label = |volume_id: &str, more: &str| {
+            format!("{GOOD}[[label]]\nvolume_id = \"{volume_id}\"\ndistro = \"L\"\n{more}")
+        };
         for (text, line, words) in [
             (GOOD.replace("title", "titel"), 2, "\"title\" was meant"),
             (GOOD.replace("\"anaconda\"", "\"anacondo\""), 3, "\"anaconda\" was meant"),
             (GOOD.replace("\"a\"", "\"/a\""), 6, "leading /"),
             (GOOD.replace("\"a\"", "\"a/../b\""), 6, "no path"),
             (GOOD.replace("\"a\"", "\"[a\""), 6, "[a"),
-            (format!("{GOOD}volume_id = \"(\"\n"), 8, "volume_id"),
-            (GOOD.replace("files = [\"a\"]\ndistro = [\"X\"]", "volume_id = \"a\""), 5, "alone"),
+            (GOOD.replace("files = [\"a\"]\ndistro = [\"X\"]", ""), 5, "without files"),
+            (label("(", ""), 9, "volume_id"),
+            (label(".*", ""), 9, "without a label"),
+            (label("rocky-9-4-x86_64-.*", ""), 9, "rocky"),
+            (label("a", "from = \"x\"\n"), 11, "no version"),
+            (label("a", "").replace("distro = \"L\"", "distro = \"\""), 10, "distro is empty"),
             (format!("{GOOD}[boot]\nkernel = [\"k\"]\n"), 8, "without initrd"),
             (format!("{GOOD}[netboot]\nwhy = \"x\"\n"), 8, "url"),
             (GOOD.replace("name = \"x\"", "name = \"X y\""), 1, "lower case"),

@@ -2,6 +2,7 @@
 //! a folder of the user's own.
 
 pub mod job;
+pub mod label;
 pub mod lint;
 pub mod select;
 
@@ -11,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::family::Family;
 use crate::family::draft::{Facts, Hosted, KickstartLine};
 use crate::media::identity::Identity;
+use crate::media::labels::LabelShape;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -30,6 +32,11 @@ pub struct Recipe {
     /// Any one of these says that a medium is this recipe's.
     #[serde(rename = "match", default)]
     pub matches: Vec<Match>,
+    /// Shapes of the vendor's labels: what `recipe match` goes by, what breaks a tie between several
+    /// recipes that fit a medium, and the weakest evidence of what a medium is. No label may be of
+    /// two recipes' shapes.
+    #[serde(rename = "label", default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<LabelShape>,
     /// Where kernel and initrd lie, for media whose own menus don't say.
     #[serde(default)]
     pub boot: BootFiles,
@@ -79,9 +86,6 @@ pub struct Match {
     /// The distribution as the medium names it, any of these, ASCII case ignored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub distro: Vec<String>,
-    /// A regular expression for the volume id: looked at only where several recipes match otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub volume_id: Option<String>,
 }
 
 /// Kernel and initrd on the medium: globs, the first that is there.
@@ -379,6 +383,7 @@ mod tests {
         let mut there: Vec<String> = std::fs::read_dir(dir)
             .expect("recipes/")
             .map(|e| e.expect("entry").file_name().into_string().expect("utf-8"))
+            .filter(|f| f != "labels")
             .collect();
         there.sort();
         let mut listed: Vec<&str> = BUNDLED.iter().map(|(f, _)| *f).collect();

@@ -1,5 +1,5 @@
 //! Identity x recipes -> exactly one, or an error that shows the near misses. File markers and the
-//! medium's own statements decide; the volume id only breaks a tie.
+//! medium's own statements decide; the label only breaks a tie.
 
 use super::{Match, Recipe, matching};
 use crate::content::tree::Tree;
@@ -36,7 +36,7 @@ pub fn select<'r>(
     let chosen = match fits.len() {
         0 => return fallback(recipes, id, tree, has_kernel),
         1 => fits.into_iter().next(),
-        _ => break_tie(fits, id)?,
+        _ => Some(break_tie(fits, id)?),
     };
     let Some((recipe, matched, mut evidence)) = chosen else {
         return fallback(recipes, id, tree, has_kernel);
@@ -63,10 +63,6 @@ pub fn by_name<'r>(recipes: &'r [Recipe], name: &str) -> Result<&'r Recipe> {
 
 /// The evidence where everything in `m` holds, else the first thing that does not.
 fn holds(m: &Match, id: &Identity, tree: &Tree) -> std::result::Result<Vec<String>, String> {
-    if m.files.is_empty() && m.distro.is_empty() {
-        // A label alone never selects.
-        return Err("it matches by volume id only".into());
-    }
     if !m.distro.is_empty() {
         let named = id.distro.as_ref().ok_or("the medium names no distribution")?;
         if !m.distro.iter().any(|d| d.eq_ignore_ascii_case(&named.value)) {
@@ -86,29 +82,18 @@ fn holds(m: &Match, id: &Identity, tree: &Tree) -> std::result::Result<Vec<Strin
 
 type Fit<'r, 'm> = (&'r Recipe, &'m Match, Vec<String>);
 
-/// Of several that fit, the one whose volume id pattern fits too.
-fn break_tie<'r, 'm>(fits: Vec<Fit<'r, 'm>>, id: &Identity) -> Result<Option<Fit<'r, 'm>>> {
-    let by_label = |m: &Match| {
-        m.volume_id
-            .as_deref()
-            .and_then(|re| regex::Regex::new(re).ok())
-            .is_some_and(|re| re.is_match(&id.volume_id))
-    };
-    let names: Vec<String> = fits.iter().map(|(r, _, _)| r.name.clone()).collect();
-    let mut left: Vec<Fit> = fits.into_iter().filter(|(_, m, _)| by_label(m)).collect();
-    match left.len() {
-        1 => {
-            if let Some((_, _, evidence)) = left.first_mut() {
-                evidence.push(format!("volume id \"{}\"", id.volume_id));
-            }
-            Ok(left.pop())
-        }
-        _ => Err(Error::new(
-            ErrorKind::Ambiguous,
-            format!("several recipes fit: {}", names.join(", ")),
-        )
-        .hint("choose one with --recipe NAME")),
+/// Of several that fit, the one whose label it is.
+fn break_tie<'r, 'm>(mut fits: Vec<Fit<'r, 'm>>, id: &Identity) -> Result<Fit<'r, 'm>> {
+    if let Some(label) = &id.label
+        && let Some(at) = fits.iter().position(|(r, _, _)| r.name == label.recipe)
+    {
+        let mut fit = fits.swap_remove(at);
+        fit.2.extend(label.evidence.iter().cloned());
+        return Ok(fit);
     }
+    let names: Vec<&str> = fits.iter().map(|(r, _, _)| r.name.as_str()).collect();
+    let what = format!("several recipes fit: {}", names.join(", "));
+    Err(Error::new(ErrorKind::Ambiguous, what).hint("choose one with --recipe NAME"))
 }
 
 fn fallback<'r>(
@@ -165,7 +150,7 @@ fn near_misses(recipes: &[Recipe], id: &Identity, tree: &Tree) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::content::tree::Node;
-    use crate::media::identity::Fact;
+    use crate::media::identity::{Fact, VolumeLabels};
 
     fn tree(paths: &[&str]) -> Tree {
         paths.iter().map(|p| (p.parse().expect("path"), Node::file("x"))).collect()
@@ -197,22 +182,30 @@ mod tests {
 
     #[test]
     fn a_tie_is_broken_by_the_label_or_not_at_all() {
-        let one = |name: &str, volume: &str| {
-            Recipe::from_toml(
-                &format!(
-                    "name = \"{name}\"\ntitle = \"x\"\nfamily = \"generic\"\nproven = \"boot\"\n\
-                     [[match]]\nfiles = [\"a\"]\nvolume_id = \"^{volume}\"\n"
-                ),
-                name,
-            )
-            .expect("recipe")
+        let one = |name: &str| {
+            let text = format!(
+                "name = \"{name}\"\ntitle = \"x\"\nfamily = \"generic\"\nproven = \"boot\"\n\
+                 [[match]]\nfiles = [\"a\"]\n\
+                 [[label]]\nvolume_id = \"{name}_.*\"\ndistro = \"{name}\"\n"
+            );
+            Recipe::from_toml(&text, name).expect("recipe")
         };
-        let all = [one("one", "ONE"), one("two", "TWO")];
-        let mut id = Identity::default();
-        let e = select(&all, &id, &tree(&["a"]), true).expect_err("tie");
+        let all = [one("one"), one("two")];
+        let labels = super::super::label::labels(&all).expect("labels");
+        let id = |volume_id: &str| {
+            let volume = VolumeLabels { volume_id: volume_id.into(), ..VolumeLabels::default() };
+            Identity { label: labels.read(&volume).ok(), ..Identity::default() }
+        };
+        let e = select(&all, &id("THREE_1"), &tree(&["a"]), true).expect_err("tie");
         assert_eq!(e.kind(), ErrorKind::Ambiguous);
         assert!(e.to_string().contains("one, two"), "{e}");
-        id.volume_id = "TWO_1".into();
-        assert_eq!(select(&all, &id, &tree(&["A"]), true).expect("two").recipe.name, "two");
+        let s = select(&all, &id("TWO_1"), &tree(&["A"]), true).expect("two");
+        assert_eq!(
+            (s.recipe.name.as_str(), s.evidence[1].as_str()),
+            ("two", "volume id \"TWO_1\"")
+        );
+        // A label without the files never selects.
+        let e = select(&all, &id("TWO_1"), &tree(&["b"]), false).expect_err("none");
+        assert_eq!(e.kind(), ErrorKind::NotFound);
     }
 }

@@ -45,6 +45,15 @@ pub fn vendor_configs() -> Option<PathBuf> {
     dir.is_dir().then_some(dir)
 }
 
+/// The headers of real vendor media with what they are, where that file lies beside the checkout.
+pub fn media_labels() -> Option<PathBuf> {
+    let file = std::env::var_os("ISOWRIGHT_MEDIA_LABELS").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/media-labels.tsv"),
+        PathBuf::from,
+    );
+    file.is_file().then_some(file)
+}
+
 /// Lets one emulated machine run at a time, over all test binaries: each takes all the processors
 /// there are. Held until dropped.
 pub fn one_machine() -> std::fs::File {
