@@ -32,6 +32,8 @@ pub struct Facts {
     pub kickstart: KickstartLine,
     /// The vendor's own mirror, a URL, as the recipe says.
     pub mirror: Option<String>,
+    /// What the installer calls the product, as the recipe says.
+    pub product: Option<String>,
     /// Host name where nobody knows one, as the recipe says.
     pub default_hostname: Option<String>,
     /// As the medium says it: `9.4`, `12.5.0`.

@@ -11,14 +11,43 @@ use serde::Serialize;
 /// Renders one of our templates; a value that it wants and does not get is an error. Values come from
 /// a checked profile: no line breaks in them, so that none can end a heredoc or begin a command.
 pub(crate) fn render(name: &str, template: &str, values: impl Serialize) -> Result<String> {
+    filled(&strict(name)?, name, template, values)
+}
+
+/// For templates of ours: what they want and do not get is an error.
+fn strict(name: &str) -> Result<Environment<'static>> {
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
-    let wrong = |e| Error::new(ErrorKind::Unsupported, format!("template {name}")).because(e);
     let lines = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-    env.set_syntax(lines.map_err(wrong)?);
+    env.set_syntax(lines.map_err(|e| wrong(name, e))?);
+    Ok(env)
+}
+
+fn filled(env: &Environment, name: &str, template: &str, values: impl Serialize) -> Result<String> {
     let values = Value::from(Serde(values));
-    let text = env.render_named_str(name, template, values).map_err(wrong)?;
+    let text = env.render_named_str(name, template, values).map_err(|e| wrong(name, e))?;
     Ok(text.trim_end().to_owned() + "\n")
+}
+
+fn wrong(name: &str, e: minijinja::Error) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("template {name}")).because(e)
+}
+
+/// Renders one of our XML templates: what stands for a value is escaped, whatever it is. Values stand
+/// between tags, never in an attribute.
+pub(crate) fn render_xml(name: &str, template: &str, values: impl Serialize) -> Result<String> {
+    let mut env = strict(name)?;
+    env.set_formatter(|out, _, value| {
+        let text = value.to_string();
+        // XML 1.0, production 2: no other control character can be said, not even escaped.
+        if let Some(c) = text.chars().find(|c| c.is_control() && !matches!(c, '\t' | '\n')) {
+            let what = format!("XML has no character {}", c.escape_unicode());
+            return Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, what));
+        }
+        let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        out.write_str(&escaped).map_err(minijinja::Error::from)
+    });
+    filled(&env, name, template, values)
 }
 
 /// Renders the operator's own template: a value that it wants and does not get is an error that names
@@ -105,5 +134,15 @@ mod tests {
     #[test]
     fn a_value_that_is_missing_is_an_error() {
         assert!(render("t", "{{ nothing }}", ()).is_err());
+        assert!(render_xml("t", "{{ nothing }}", ()).is_err());
+    }
+
+    #[test]
+    fn xml_is_escaped_without_being_asked() {
+        let values = serde_json::json!({ "v": "a && b <c> \"d\" ]]>", "n": 1 });
+        let text = render_xml("t", "<x>{{ v }}</x>{{ n }}", &values).expect("renders");
+        assert_eq!(text, "<x>a &amp;&amp; b &lt;c&gt; \"d\" ]]&gt;</x>1\n");
+        let bad = serde_json::json!({ "v": "\u{1}" });
+        assert!(render_xml("t", "{{ v }}", &bad).is_err());
     }
 }

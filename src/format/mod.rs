@@ -1,6 +1,8 @@
 //! SYNTAX. Bytes and text to values and back. Formats know no distribution, no profile and no sink.
 
+pub mod agama;
 pub mod answers;
+pub mod autoyast;
 pub mod cpio;
 pub mod diskinfo;
 pub mod dracut;
@@ -11,6 +13,7 @@ pub mod initrd;
 pub mod ipxe;
 pub mod iso9660;
 pub mod kickstart;
+pub mod linuxrc;
 pub mod paths;
 pub mod preseed;
 mod spans;

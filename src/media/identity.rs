@@ -3,6 +3,7 @@
 //! are edited freely and shared between variants (every Rocky medium's ends in `-dvd`).
 
 use super::labels::{self, Labels, Reading};
+use super::suse;
 use crate::content::path::TreePath;
 use crate::content::tree::Tree;
 use crate::format::diskinfo::{parse_discinfo, parse_disk_info};
@@ -85,6 +86,7 @@ pub fn identify(tree: &Tree, volume: &VolumeLabels, labels: &Labels) -> Identity
     from_treeinfo(tree, &mut id);
     from_disk_info(tree, &mut id);
     from_discinfo(tree, &mut id);
+    suse::identify(tree, &mut id);
     from_release_package(tree, &mut id);
     from_label(&mut id);
     from_layout(tree, &mut id);

@@ -4,6 +4,7 @@
 pub mod bootdocs;
 pub mod identity;
 pub mod labels;
+mod suse;
 
 use crate::content::Content;
 use crate::content::path::TreePath;

@@ -148,6 +148,10 @@ pub struct AnswersOf {
     /// Host name where neither lease nor profile has one; the installer's own where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
+    /// What the installer calls the product, where one medium has or could have several; `{version}` is
+    /// the medium's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
 }
 
 /// Memory that the route needs.
@@ -289,6 +293,7 @@ impl Recipe {
             kickstart: self.answers.kickstart,
             mirror: self.answers.mirror.clone(),
             default_hostname: self.answers.hostname.clone(),
+            product: self.answers.product.as_deref().and_then(|p| fill(p, id)),
             version: value(&id.version),
             codename: value(&id.codename),
             arch: id.arch.as_ref().map(|a| a.value),
@@ -343,9 +348,11 @@ fn fill(pattern: &str, id: &Identity) -> Option<String> {
         ("{major}", id.major().map(|m| m.to_string())),
         ("{arch}", id.arch.as_ref().map(|a| a.value.debian().to_owned())),
         ("{codename}", id.codename.as_ref().map(|c| c.value.clone())),
+        ("{version}", id.version.as_ref().map(|v| v.value.clone())),
     ] {
         if s.contains(word) {
-            let value = value.filter(|v| v.bytes().all(|b| b.is_ascii_alphanumeric()))?;
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'.';
+            let value = value.filter(|v| v.bytes().all(plain) && !v.contains(".."))?;
             s = s.replace(word, &value);
         }
     }
