@@ -131,9 +131,17 @@ fn every_plan_covers_each_layer_and_says_it_for_machines_too() {
         assert!(plan.must_have.iter().any(|w| w == "console=ttyS1,115200n8"), "{name}");
         // Nothing wipes a disk unless it was asked for.
         for (file, text) in made(&plan) {
-            for word in
-                ["clearpart", "zerombr", "autopart", "confirm_nooverwrite", "partman-auto/method"]
-            {
+            for word in [
+                "clearpart",
+                "zerombr",
+                "autopart",
+                "confirm_nooverwrite",
+                "partman-auto/method",
+                "<partitioning",
+                "false</confirm>",
+                "\"storage\"",
+                "inst.auto=",
+            ] {
                 assert!(!text.contains(word), "{name}: {file} has {word}");
             }
         }

@@ -17,7 +17,7 @@ fn known(tree: &Tree, volume_id: &str) -> Identity {
 }
 
 /// Fixture, distribution, version, variant, recipe.
-const WANTED: [(&str, &str, &str, &str, &str); 14] = [
+const WANTED: [(&str, &str, &str, &str, &str); 20] = [
     ("almalinux-10-dvd", "AlmaLinux", "10.0", "dvd", "almalinux"),
     ("almalinux-9-dvd", "AlmaLinux", "9.4", "dvd", "almalinux"),
     ("centos-7-dvd", "CentOS", "7.9", "dvd", "centos"),
@@ -28,10 +28,16 @@ const WANTED: [(&str, &str, &str, &str, &str); 14] = [
     ("devuan-5-netinst", "Devuan GNU/Linux", "5.0.0", "netinst", "devuan"),
     ("fedora-40-server", "Fedora", "40", "dvd", "fedora"),
     ("generic-linux", "", "", "", "generic"),
+    ("opensuse-leap-15.6-dvd", "openSUSE Leap", "15.6", "dvd", "opensuse-leap"),
+    ("opensuse-leap-15.6-net", "openSUSE Leap", "15.6", "net", "opensuse-leap"),
+    ("opensuse-leap-16-agama", "openSUSE Leap", "16.0", "live", "opensuse-leap-16"),
+    ("opensuse-tumbleweed-dvd", "openSUSE Tumbleweed", "20240118", "dvd", "opensuse-tumbleweed"),
     ("oracle-8-dvd", "Oracle Linux", "8.9", "dvd", "oracle"),
     ("rhel-8-dvd", "Red Hat Enterprise Linux", "8.10.0", "dvd", "rhel"),
     ("rocky-9-boot", "Rocky Linux", "9.4", "boot", "rocky"),
     ("rocky-9-minimal", "Rocky Linux", "9.4", "minimal", "rocky"),
+    ("sles-15-sp6-full", "SUSE Linux Enterprise Server", "15.6", "", "sles"),
+    ("sles-16-full", "SUSE Linux Enterprise", "16", "live", "sles-16"),
 ];
 
 #[test]
@@ -56,7 +62,9 @@ fn every_fixture_gets_its_recipe() {
         let s = select(&recipes, &id, &tree, true).expect(name);
         assert_eq!(s.recipe.name, recipe, "{name}: {:?}", s.evidence);
         assert!(!s.evidence.is_empty());
-        assert_eq!(s.assumed, name == "generic-linux", "{name}");
+        // SUSE's live media have only their label to speak for them.
+        let by_label = ["generic-linux", "opensuse-leap-16-agama", "sles-16-full"];
+        assert_eq!(s.assumed, by_label.contains(&name), "{name}");
         let files = s.recipe.boot_files(&tree);
         assert_eq!(files.is_none(), s.recipe.netboot.is_some(), "{name}: {files:?}");
     }
@@ -97,7 +105,10 @@ fn families_speak_for_every_fixture() {
         recipe.family.say(&facts, &metal, &mut draft).expect(&name);
         let hosted = match name.as_str() {
             n if n.starts_with("debian-1") || n.starts_with("devuan") => Hosted::default(),
-            "generic-linux" => Hosted::default(),
+            "generic-linux" | "opensuse-leap-15.6-net" => Hosted::default(),
+            "opensuse-leap-16-agama" => {
+                Hosted::only(vec!["LiveOS/squashfs.img".parse().expect("path")])
+            }
             "debian-live-12" => {
                 Hosted::only(vec!["live/filesystem.squashfs".parse().expect("path")])
             }
@@ -105,7 +116,8 @@ fn families_speak_for_every_fixture() {
         };
         assert_eq!(draft.hosted, hosted, "{name}");
         let warned = draft.notes.iter().any(|n| n.text.contains("carries no packages"));
-        assert_eq!(warned, name == "rocky-9-boot", "{name}: {:?}", draft.notes);
+        let bare = ["rocky-9-boot", "opensuse-leap-16-agama"];
+        assert_eq!(warned, bare.contains(&name.as_str()), "{name}: {:?}", draft.notes);
         if name == "debian-12-dvd" {
             facts.base_url = Some("http://192.0.2.1/d/".into());
             let mut draft = Draft::default();

@@ -2,8 +2,10 @@
 //! the scripts in both.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod agama;
 #[path = "../support/mod.rs"]
 mod support;
+mod suse;
 
 use isowright::family::Family;
 use isowright::family::draft::{ArgOp, Aspect, Draft, Facts, Hosted, KickstartLine, Layer};
@@ -535,6 +537,7 @@ fn every_family_answers_for_every_layer() {
     let metal = Profile::metal().expect("metal");
     let mut f = facts("debian", "12");
     f.hosted = Hosted::only(vec!["live/filesystem.squashfs".parse().expect("path")]);
+    f.paths.insert("LiveOS/squashfs.img".parse().expect("path"));
     for &family in Family::ALL {
         for own in [None, Some(("own.cfg".to_owned(), b"# mine\n".to_vec()))] {
             for profile in [&metal, &Profile::from_toml("console = []\n", "t").expect("profile")] {

@@ -5,7 +5,7 @@ packages=(
   qemu-system-x86 ovmf ipxe ipxe-qemu            # proof by boot
   debian-installer-12-netboot-amd64 memtest86+   # real kernels, initrds, ISOs
   xorriso genisoimage isomd5sum libarchive-tools p7zip-full cpio   # oracles
-  mtools dosfstools gdisk fdisk squashfs-tools squashfs-tools-ng
+  libxml2-utils mtools dosfstools gdisk fdisk squashfs-tools squashfs-tools-ng
   isolinux syslinux-common grub-efi-amd64-bin grub-pc-bin grub-common
   mmdebstrap uidmap debian-archive-keyring debconf debconf-utils openssl time zstd python3-venv busybox-static
   dracut-core dracut-network dracut-live isc-dhcp-client iputils-arping

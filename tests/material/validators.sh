@@ -4,6 +4,7 @@
 set -eu
 out=${1:?usage: validators.sh OUTPUT_FOLDER}/validators
 packages=$(cat <<END
+jsonschema==4.26.0
 pycdlib==1.14.0
 pykickstart==3.78
 END
