@@ -100,7 +100,7 @@ fn families_speak_for_every_fixture() {
         let (tree, volume_id) = fixture(&name);
         let id = known(&tree, &volume_id);
         let recipe = select(&recipes, &id, &tree, true).expect("selects").recipe;
-        let mut facts = recipe.facts(&id, &tree);
+        let mut facts = recipe.facts(&id, &tree, 0);
         let mut draft = Draft::default();
         recipe.family.say(&facts, &metal, &mut draft).expect(&name);
         let hosted = match name.as_str() {
