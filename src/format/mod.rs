@@ -19,3 +19,4 @@ pub mod preseed;
 mod spans;
 pub mod syslinux;
 pub mod treeinfo;
+pub mod yaml;
