@@ -3,6 +3,7 @@
 pub mod agama;
 pub mod answers;
 pub mod autoyast;
+pub mod autoinstall;
 pub mod cpio;
 pub mod diskinfo;
 pub mod dracut;
@@ -14,6 +15,7 @@ pub mod ipxe;
 pub mod iso9660;
 pub mod kickstart;
 pub mod linuxrc;
+pub mod netplan;
 pub mod paths;
 pub mod preseed;
 mod spans;
