@@ -130,8 +130,9 @@ impl Autoinstall<'_> {
         }
         say("timezone", json!(self.timezone));
         if self.unattended {
-            // Nobody but root; else cloud-init makes a user of its own.
-            say("users", json!([]));
+            // Nobody but root; where none is named, cloud-init makes a user of its own.
+            let locked = !matches!(self.root, RootPassword::Hash(_));
+            say("users", json!([{ "name": "root", "lock_passwd": locked }]));
         }
         say("disable_root", json!(false));
         if !self.ssh_keys.is_empty() {

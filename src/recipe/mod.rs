@@ -37,7 +37,8 @@ pub struct Recipe {
     /// two recipes' shapes.
     #[serde(rename = "label", default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<LabelShape>,
-    /// Where kernel and initrd lie, for media whose own menus don't say.
+    /// Where kernel and initrd lie, for media whose own menus don't say; beside `netboot`, where a medium
+    /// has such a pair.
     #[serde(default)]
     pub boot: BootFiles,
     /// Set where the medium's own kernel and initrd can't netboot and others must be brought.
@@ -152,6 +153,14 @@ pub struct AnswersOf {
     /// the medium's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product: Option<String>,
+    /// Lines that the preseed of this line needs beside the family's. `{repo}` stands for the URL of the
+    /// hosted tree; a line that has it is left out where packages come from elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preseed: Vec<String>,
+    /// Major version from which on the installed system's network is netplan's, where the family's is
+    /// ifupdown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netplan_from: Option<u32>,
 }
 
 /// Memory that the route needs.
@@ -302,6 +311,8 @@ impl Recipe {
             mirror: self.answers.mirror.clone(),
             default_hostname: self.answers.hostname.clone(),
             product: self.answers.product.as_deref().and_then(|p| fill(p, id)),
+            preseed: self.answers.preseed.clone(),
+            netplan: self.answers.netplan_from.is_some_and(|from| id.major() >= Some(from)),
             version: value(&id.version),
             codename: value(&id.codename),
             arch: id.arch.as_ref().map(|a| a.value),
