@@ -2,8 +2,8 @@
 
 pub mod agama;
 pub mod answers;
-pub mod autoyast;
 pub mod autoinstall;
+pub mod autoyast;
 pub mod cpio;
 pub mod diskinfo;
 pub mod dracut;

@@ -258,6 +258,8 @@ fn from_layout(tree: &Tree, id: &mut Identity) {
         Fact::read("boot".to_owned(), format!("{path}, and no repodata"))
     } else if has("live/filesystem.squashfs") || stage2.is_some() {
         Fact::read("live".to_owned(), "a live system's squashfs")
+    } else if has("casper/vmlinuz") {
+        Fact::read("live".to_owned(), "casper/vmlinuz")
     } else {
         None
     };
