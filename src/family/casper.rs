@@ -87,6 +87,8 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
             if let Some(h) = &install.hostname {
                 draft.arg(ArgOp::Set(format!("hostname={h}")), "host name of the live system");
             }
+            let why = "there is nothing for it, and it would look for it on the network";
+            draft.arg(ArgOp::Set("cloud-init=disabled".into()), why);
             super::cannot_install(*unattended, install, &["hostname"], TAKES_NONE, facts, draft);
         }
     }
@@ -218,10 +220,14 @@ fn answers(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
         if facts.own_answers.is_none() {
             draft.note(super::wiped(&install.disk));
         }
+    } else if facts.own_answers.is_some() {
+        draft.note(
+            "Unless it names screens to show (interactive-sections), the installer asks once whether to go on.",
+        );
     } else {
         draft.note(
-            "The installer asks everything, the profile's answers being in its screens; disks, host name and \
-             a first user are asked for.",
+            "The installer shows every screen, the profile's answers in it; disks, host name and a first user \
+             are asked for.",
         );
     }
     Ok(())
@@ -235,6 +241,9 @@ fn by_url(facts: &Facts, seed: [(&str, Vec<u8>, &str); 3], draft: &mut Draft) ->
     let source = if year(facts) < 24 { "nocloud-net" } else { "nocloud" };
     let word = format!("ds={source};s={BASE}answers/");
     draft.arg(ArgOp::Set(word), "the answers lie beside boot.ipxe; the last slash must be there");
+    draft.note(
+        "The files in answers/ are for their owner alone: the web server must run as that user, or be let in.",
+    );
     Ok(())
 }
 

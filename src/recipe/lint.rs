@@ -283,6 +283,7 @@ mod tests {
             (format!("{GOOD}[answers]\nmirror = \"ftp://x/y\"\n"), 8, "no http(s) URL"),
             (format!("{GOOD}[answers]\nmirror = \"http://x/y z\"\n"), 8, "no http(s) URL"),
             (format!("{GOOD}[answers]\nhostname = \"a b\"\n"), 8, "no host name"),
+            (format!("{GOOD}[answers]\npreseed = [\"d-i x\"]\n"), 9, "owner, question, type"),
             (format!("{GOOD}[answers]\nkickstart = \"fedra\"\n"), 9, "\"fedora\" was meant"),
             (GOOD.replace("[[match]]", "[[match"), 5, ""),
         ] {
