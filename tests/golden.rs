@@ -27,7 +27,8 @@ fn planned(name: &str, unattended: bool) -> Plan {
     // A live system can't be told to install itself: its golden holds the warning.
     profile.answers.lenient = unattended;
     let stand_in = |name: &str, bytes: Vec<u8>| (name.to_owned(), Content::from(bytes));
-    let netboot = recipe.netboot.as_ref().map(|_| NetbootPair {
+    let on_medium = recipe.boot_files(&media.tree).is_some();
+    let netboot = recipe.netboot.as_ref().filter(|_| !on_medium).map(|_| NetbootPair {
         kernel: stand_in("linux", b"a stand-in\n".to_vec()),
         initrd: stand_in("initrd.gz", cpio::archive(&[]).and_then(|c| c.read_all(1000)).unwrap()),
     });

@@ -12,6 +12,8 @@ use crate::model::console::Console;
 use crate::model::network::Network;
 use crate::model::profile::{Delivery, Install, Profile};
 
+/// In a recipe's line: the URL of the hosted tree.
+const REPO: &str = "{repo}";
 const OWN: &str = "your own preseed.cfg is used as it is";
 
 pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
@@ -27,6 +29,9 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     } = profile;
     let Network { bond, address: _ } = network;
 
+    for word in ["file", "preseed/file"] {
+        draft.arg(ArgOp::Remove(word.into()), "it names answers on a disc that is not there");
+    }
     console::say(console, Target::BehindDashes, draft);
     if console.len() > 1 {
         draft.note("With a preseed file the installer shows itself on the last console only.");
@@ -142,6 +147,8 @@ fn network_only<'a>(facts: &'a Facts, profile: &'a Profile) -> Preseed<'a> {
         disk: &install.disk,
         grub: None,
         login: None,
+        more: &facts.preseed,
+        netplan: facts.netplan,
     }
 }
 
@@ -161,10 +168,12 @@ fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Resul
     let way = delivery(facts, draft)?;
     let root = super::root(root_password_hash.as_deref(), *unattended, ssh_keys, draft);
     let mut wanted = vec!["openssh-server".to_owned()];
-    if network.bond.is_some() {
+    if network.bond.is_some() && !facts.netplan {
         wanted.push("ifenslave".to_owned());
     }
     wanted.extend(packages.iter().cloned());
+    let mirror = packages_from(facts, mirror.as_deref(), draft)?;
+    let more = more_lines(facts, mirror.as_ref());
     let preseed = Preseed {
         unattended: *unattended,
         locale,
@@ -173,7 +182,7 @@ fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Resul
         network,
         hostname: hostname.as_deref(),
         default_hostname: facts.default_hostname.as_deref(),
-        mirror: packages_from(facts, mirror.as_deref(), draft)?,
+        mirror,
         suite: facts.codename.as_deref().filter(|c| c.bytes().all(|b| b.is_ascii_alphanumeric())),
         root,
         ssh_keys,
@@ -181,6 +190,8 @@ fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Resul
         disk,
         grub: grub_defaults(console),
         login: profile.serial(),
+        more: &more,
+        netplan: facts.netplan,
     };
     if *unattended && disk.raid1 {
         draft.warn(
@@ -200,6 +211,17 @@ fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Resul
     }
     let reason = "console, bond and keys of the installed system";
     made(draft, "isowright/late.sh", preseed.late_script()?, 0o755, reason)
+}
+
+/// The recipe's further lines, those about the hosted tree only where packages come from it.
+fn more_lines(facts: &Facts, mirror: Option<&Mirror>) -> Vec<String> {
+    let hosted = mirror.is_some_and(|m| m.unsigned);
+    let repo = facts.base_url.as_deref().filter(|_| hosted).map(|base| format!("{base}repo/"));
+    let line = |l: &String| match &repo {
+        Some(url) => Some(l.replace(REPO, url)),
+        None => (!l.contains(REPO)).then(|| l.clone()),
+    };
+    facts.preseed.iter().filter_map(line).collect()
 }
 
 /// The mirror of the profile; else the hosted tree, where it has the installer's own packages and
@@ -265,15 +287,16 @@ fn cover(facts: &Facts, consoles: &[Console], network: &Network, draft: &mut Dra
         return;
     };
     super::cover_bond_start(draft);
+    let place = if facts.netplan { "/etc/netplan" } else { "/etc/network/interfaces" };
     let (installer, system) = if own {
         (
             theirs("sh /isowright/bond.sh in its early_command"),
-            theirs("/etc/network/interfaces in its late_command"),
+            theirs(&format!("{place} in its late_command")),
         )
     } else {
         (
             set(format!("isowright/bond.sh builds {} in early_command", b.name)),
-            set(format!("{} in /etc/network/interfaces, by late_command", b.name)),
+            set(format!("{} in {place}, by late_command", b.name)),
         )
     };
     draft.cover(Layer::Installer, Aspect::Bond, installer);

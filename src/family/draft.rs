@@ -36,6 +36,10 @@ pub struct Facts {
     pub product: Option<String>,
     /// Host name where nobody knows one, as the recipe says.
     pub default_hostname: Option<String>,
+    /// Further lines of a preseed, as the recipe says; `{repo}` stands for the hosted tree's URL.
+    pub preseed: Vec<String>,
+    /// True where the installed system's network is netplan's, as the recipe says.
+    pub netplan: bool,
     /// As the medium says it: `9.4`, `12.5.0`.
     pub version: Option<String>,
     /// Release code name in lower case, where the medium says one: `bookworm`.

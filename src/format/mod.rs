@@ -2,6 +2,7 @@
 
 pub mod agama;
 pub mod answers;
+pub mod autoinstall;
 pub mod autoyast;
 pub mod cpio;
 pub mod diskinfo;
@@ -14,8 +15,10 @@ pub mod ipxe;
 pub mod iso9660;
 pub mod kickstart;
 pub mod linuxrc;
+pub mod netplan;
 pub mod paths;
 pub mod preseed;
 mod spans;
 pub mod syslinux;
 pub mod treeinfo;
+pub mod yaml;

@@ -6,6 +6,7 @@
 
 use super::answers::{GrubDefaults, choose_disks, render};
 use super::kickstart::RootPassword;
+use super::{netplan, yaml};
 use crate::error::Result;
 use crate::model::console::Serial;
 use crate::model::network::{Address, Bond, Network, Port};
@@ -75,6 +76,10 @@ pub struct Preseed<'a> {
     pub grub: Option<GrubDefaults>,
     /// Port for a login, where the installed system has SysV init.
     pub login: Option<&'a Serial>,
+    /// Further lines; they have the last word.
+    pub more: &'a [String],
+    /// The installed system's network is netplan's, not ifupdown's.
+    pub netplan: bool,
 }
 
 #[derive(Serialize)]
@@ -119,6 +124,7 @@ impl Preseed<'_> {
             "default_hostname": self.default_hostname,
             "unattended": self.unattended,
             "bond": self.network.bond.is_some(),
+            "more": self.more_lines(true),
         });
         render("preseed-network", include_str!("../../templates/preseed-network.jinja"), values)
     }
@@ -139,8 +145,16 @@ impl Preseed<'_> {
             },
             "timezone": self.timezone,
             "packages": self.packages.join(" "),
+            "more": self.more_lines(false),
         });
         render("preseed", include_str!("../../templates/preseed.jinja"), values)
+    }
+
+    /// The further lines for the network, or those for all the rest.
+    fn more_lines(&self, network: bool) -> Vec<&str> {
+        let of_network =
+            |l: &&str| l.split_whitespace().nth(1).is_some_and(|q| q.starts_with("netcfg/"));
+        self.more.iter().map(String::as_str).filter(|l| of_network(l) == network).collect()
     }
 
     /// The script of `partman/early_command`; only for unattended installs.
@@ -161,7 +175,12 @@ impl Preseed<'_> {
     /// # Errors
     /// As [`Preseed::network_text`].
     pub fn late_script(&self) -> Result<String> {
-        let bond = self.network.bond.as_ref().map(|b| {
+        let netplan =
+            match (self.netplan && self.network.bond.is_some(), netplan::network(self.network)) {
+                (true, Some(n)) => Some(yaml::to_text(&json!({ "network": n }))?),
+                _ => None,
+            };
+        let bond = self.network.bond.as_ref().filter(|_| netplan.is_none()).map(|b| {
             let named: Vec<&str> = b
                 .ports
                 .iter()
@@ -180,6 +199,7 @@ impl Preseed<'_> {
                 "serial": self.grub,
                 "getty": self.login.map(|s| json!({ "tty": s.tty(), "unit": s.unit, "baud": s.baud })),
                 "bond": bond,
+                "netplan": netplan,
                 "ssh_keys": self.ssh_keys,
             }),
         )

@@ -128,7 +128,9 @@ fn from_disk_info(tree: &Tree, id: &mut Identity) {
     }
     id.distro = Fact::read(info.name, ev);
     id.version = info.version.and_then(|v| Fact::read(v, ev));
-    id.codename = info.codename.and_then(|v| Fact::read(v, ev));
+    // Of "noble numbat" the first word is what archives call it.
+    id.codename =
+        info.codename.and_then(|v| Fact::read(v.split_whitespace().next()?.to_owned(), ev));
     id.arch = info.arch.and_then(|v| Fact::read(v, ev));
     id.variant = info.variant.and_then(|v| Fact::read(v.to_owned(), ev));
 }
@@ -256,6 +258,8 @@ fn from_layout(tree: &Tree, id: &mut Identity) {
         Fact::read("boot".to_owned(), format!("{path}, and no repodata"))
     } else if has("live/filesystem.squashfs") || stage2.is_some() {
         Fact::read("live".to_owned(), "a live system's squashfs")
+    } else if has("casper/vmlinuz") {
+        Fact::read("live".to_owned(), "casper/vmlinuz")
     } else {
         None
     };

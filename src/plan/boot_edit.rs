@@ -41,9 +41,10 @@ pub struct Piece {
 }
 
 /// Chooses kernel, initrds and arguments. Arguments: those of the entry that the operator named, else of
-/// the medium's default, else of its first Linux entry. Kernel and initrd: the named entry's, else the
-/// pair for network boot in the medium's `.treeinfo`, else the entry's, and last the recipe's, marked
-/// as assumed.
+/// the medium's default, else of its first Linux entry. Kernel and initrd: where the
+/// medium's own can't netboot, the pair that is given, else one that the recipe knows on the medium; else the
+/// named entry's, else the pair for network boot in the medium's `.treeinfo`, else the entry's, and last
+/// the recipe's, marked as assumed.
 ///
 /// # Errors
 /// `NotFound` where nothing can be started, or the recipe wants a netboot pair and none is given.
@@ -57,10 +58,15 @@ pub fn choose(inputs: &Inputs) -> Result<Start> {
     if let Some(pair) = &target.netboot {
         return Ok(from_pair(pair, entry, cmdline));
     }
-    if let Some(n) = &recipe.netboot {
-        return Err(Error::new(ErrorKind::NotFound, n.why.clone()).hint(n.ask(identity)));
-    }
     let mut notes = Vec::new();
+    if let Some(n) = &recipe.netboot {
+        let (k, i) = recipe
+            .boot_files(&media.tree)
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, n.why.clone()).hint(n.ask(identity)))?;
+        let by = "the medium's own pair for network boot";
+        let (kernel, initrds) = (piece(media, &k, by)?, vec![piece(media, &i, by)?]);
+        return Ok(Start { entry, kernel, initrds, cmdline, notes });
+    }
     let by_treeinfo = match &target.entry {
         Some(_) => None,
         None => treeinfo_pair(media, identity),

@@ -244,7 +244,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan> {
 
 fn facts(inputs: &Inputs) -> Result<Facts> {
     let Inputs { media, identity, recipe, profile, target, .. } = inputs;
-    let mut facts = recipe.facts(identity, &media.tree);
+    let mut facts = recipe.facts(identity, &media.tree, media.image.len());
     facts.base_url = target.base_url.clone();
     facts.delivery = profile.answers.delivery;
     let by_language = || target.own_answers.get(&recipe.family.answer_kind()?);

@@ -95,6 +95,16 @@ pub(crate) fn lint_recipe(text: &str) -> Vec<Finding> {
         let message = format!("hostname \"{}\" is no host name", h.escape_debug());
         found.push(error(text, "[answers]", message));
     }
+    for line in &recipe.answers.preseed {
+        let words = line.split_whitespace().count();
+        if words < 3 || line.chars().any(char::is_control) {
+            let message = format!(
+                "preseed \"{}\": a line has owner, question, type and value",
+                line.escape_debug()
+            );
+            found.push(error(text, "preseed", message));
+        }
+    }
     if !recipe.ram.payload.is_empty() && recipe.ram.payload_percent == 0 {
         let message = "ram: payload without payload_percent counts for nothing";
         found.push(warning(text, "[ram]", message.into()));
@@ -273,6 +283,7 @@ mod tests {
             (format!("{GOOD}[answers]\nmirror = \"ftp://x/y\"\n"), 8, "no http(s) URL"),
             (format!("{GOOD}[answers]\nmirror = \"http://x/y z\"\n"), 8, "no http(s) URL"),
             (format!("{GOOD}[answers]\nhostname = \"a b\"\n"), 8, "no host name"),
+            (format!("{GOOD}[answers]\npreseed = [\"d-i x\"]\n"), 9, "owner, question, type"),
             (format!("{GOOD}[answers]\nkickstart = \"fedra\"\n"), 9, "\"fedora\" was meant"),
             (GOOD.replace("[[match]]", "[[match"), 5, ""),
         ] {

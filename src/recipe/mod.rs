@@ -37,7 +37,8 @@ pub struct Recipe {
     /// two recipes' shapes.
     #[serde(rename = "label", default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<LabelShape>,
-    /// Where kernel and initrd lie, for media whose own menus don't say.
+    /// Where kernel and initrd lie, for media whose own menus don't say; beside `netboot`, where a medium
+    /// has such a pair.
     #[serde(default)]
     pub boot: BootFiles,
     /// Set where the medium's own kernel and initrd can't netboot and others must be brought.
@@ -152,6 +153,14 @@ pub struct AnswersOf {
     /// the medium's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product: Option<String>,
+    /// Lines that the preseed of this line needs beside the family's. `{repo}` stands for the URL of the
+    /// hosted tree; a line that has it is left out where packages come from elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preseed: Vec<String>,
+    /// Major version from which on the installed system's network is netplan's, where the family's is
+    /// ifupdown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netplan_from: Option<u32>,
 }
 
 /// Memory that the route needs.
@@ -167,6 +176,9 @@ pub struct Ram {
     /// How many times the payload counts, in percent.
     #[serde(default)]
     pub payload_percent: u64,
+    /// How many times the whole medium counts, in percent: for systems that fetch it into memory.
+    #[serde(default)]
+    pub medium_percent: u64,
 }
 
 /// What the operator should know.
@@ -279,13 +291,18 @@ impl Recipe {
         paths.filter_map(|p| tree.file(&p).ok().map(|c| c.len())).sum()
     }
 
-    /// RAM in MiB below which the route is known to fail; 0: unknown.
-    pub fn ram_mib(&self, payload: u64) -> u64 {
-        self.ram.base_mib + payload.saturating_mul(self.ram.payload_percent) / 100 / (1 << 20)
+    /// RAM in MiB below which the route is known to fail, for so many bytes of payload and of the medium;
+    /// 0: unknown.
+    pub fn ram_mib(&self, payload: u64, medium: u64) -> u64 {
+        let Ram { base_mib, payload: _, payload_percent, medium_percent } = self.ram;
+        let mib = |bytes: u64, percent: u64| bytes.saturating_mul(percent) / 100 / (1 << 20);
+        base_mib
+            .saturating_add(mib(payload, payload_percent))
+            .saturating_add(mib(medium, medium_percent))
     }
 
-    /// What a family may know about this medium.
-    pub fn facts(&self, id: &Identity, tree: &Tree) -> Facts {
+    /// What a family may know about this medium, which is of `medium` bytes.
+    pub fn facts(&self, id: &Identity, tree: &Tree, medium: u64) -> Facts {
         let payload = self.ram_payload(tree);
         let value =
             |f: &Option<crate::media::identity::Fact<String>>| f.as_ref().map(|f| f.value.clone());
@@ -294,6 +311,8 @@ impl Recipe {
             mirror: self.answers.mirror.clone(),
             default_hostname: self.answers.hostname.clone(),
             product: self.answers.product.as_deref().and_then(|p| fill(p, id)),
+            preseed: self.answers.preseed.clone(),
+            netplan: self.answers.netplan_from.is_some_and(|from| id.major() >= Some(from)),
             version: value(&id.version),
             codename: value(&id.codename),
             arch: id.arch.as_ref().map(|a| a.value),
@@ -303,7 +322,7 @@ impl Recipe {
             own_answers: None,
             delivery: None,
             ram_payload: payload,
-            ram_mib: self.ram_mib(payload),
+            ram_mib: self.ram_mib(payload, medium),
             hosted: self.hosted(tree),
         }
     }
@@ -411,13 +430,23 @@ mod tests {
                 text.replacen(&format!("name = \"{name}\""), &format!("name = \"my-{name}\""), 1);
             let recipe = Recipe::from_toml(&text, name).expect("recipe");
             assert_eq!(recipe.name, format!("my-{name}"));
-            recipe.facts(&Identity::default(), &Tree::new())
+            recipe.facts(&Identity::default(), &Tree::new(), 0)
         };
         assert_eq!(mine("fedora").kickstart, KickstartLine::Fedora);
         assert_eq!(mine("rocky").kickstart, KickstartLine::El);
         assert_eq!(mine("devuan").mirror.as_deref(), Some("http://deb.devuan.org/merged"));
         assert_eq!(mine("devuan").default_hostname.as_deref(), Some("devuan"));
         assert_eq!(mine("debian").mirror.as_deref(), Some("http://deb.debian.org/debian"));
+    }
+
+    #[test]
+    fn the_medium_counts_where_it_is_held_in_memory() {
+        let text = "name = \"x\"\ntitle = \"x\"\nfamily = \"generic\"\nproven = \"documentation\"\n\
+                    [ram]\nbase_mib = 2048\nmedium_percent = 150\n";
+        let recipe = Recipe::from_toml(text, "x").expect("recipe");
+        assert_eq!(recipe.ram_mib(1 << 30, 2 << 30), 2048 + 3072);
+        let facts = recipe.facts(&Identity::default(), &Tree::new(), 2 << 30);
+        assert_eq!(facts.ram_mib, 2048 + 3072);
     }
 
     #[test]

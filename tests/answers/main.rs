@@ -6,6 +6,7 @@ mod agama;
 #[path = "../support/mod.rs"]
 mod support;
 mod suse;
+mod ubuntu;
 
 use isowright::family::Family;
 use isowright::family::draft::{ArgOp, Aspect, Draft, Facts, Hosted, KickstartLine, Layer};

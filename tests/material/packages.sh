@@ -7,7 +7,7 @@ packages=(
   xorriso genisoimage isomd5sum libarchive-tools p7zip-full cpio   # oracles
   libxml2-utils mtools dosfstools gdisk fdisk squashfs-tools squashfs-tools-ng
   isolinux syslinux-common grub-efi-amd64-bin grub-pc-bin grub-common
-  mmdebstrap uidmap debian-archive-keyring debconf debconf-utils openssl time zstd python3-venv busybox-static
+  mmdebstrap uidmap debian-archive-keyring debconf debconf-utils netplan.io openssl time zstd python3-venv busybox-static
   dracut-core dracut-network dracut-live isc-dhcp-client iputils-arping
 )
 missing=()

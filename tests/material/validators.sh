@@ -4,9 +4,13 @@
 set -eu
 out=${1:?usage: validators.sh OUTPUT_FOLDER}/validators
 packages=$(cat <<END
+configobj==5.0.9
+jinja2==3.1.6
+jsonpatch==1.33
 jsonschema==4.26.0
 pycdlib==1.14.0
 pykickstart==3.78
+pyyaml==6.0.3
 END
 )
 # What was installed is written down last: nothing that looks whole is left where the download breaks.
