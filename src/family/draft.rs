@@ -40,6 +40,8 @@ pub struct Facts {
     pub preseed: Vec<String>,
     /// True where the installed system's network is netplan's, as the recipe says.
     pub netplan: bool,
+    /// True where the medium brings answers of its own, which ours must not replace, as the recipe says.
+    pub embedded_answers: bool,
     /// As the medium says it: `9.4`, `12.5.0`.
     pub version: Option<String>,
     /// Release code name in lower case, where the medium says one: `bookworm`.
@@ -301,6 +303,9 @@ pub struct Draft {
     pub ram_mib: u64,
     /// How answers reach the installer; none where there are none.
     pub delivery: Option<Delivered>,
+    /// Whether it installs without a question, where that is not as the profile says: a medium may
+    /// install by itself, and an installer may be unable to.
+    pub unattended: Option<bool>,
     /// What the installer can't be told: an error, or with `lenient` a warning.
     pub unsaid: Vec<Unsaid>,
     /// Notes.
@@ -342,7 +347,11 @@ impl Draft {
 
     /// A wish that this installer can't be told.
     pub fn cannot(&mut self, setting: impl Into<String>, why: impl Into<String>) {
-        self.unsaid.push(Unsaid { setting: setting.into(), why: why.into() });
+        let setting = setting.into();
+        if setting == "unattended" {
+            self.unattended = Some(false);
+        }
+        self.unsaid.push(Unsaid { setting, why: why.into() });
     }
 
     /// Adds a note that is good to know.

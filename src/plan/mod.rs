@@ -235,7 +235,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan> {
         files,
         hosted_elsewhere,
         ram_mib: draft.ram_mib,
-        unattended: profile.unattended,
+        unattended: draft.unattended.unwrap_or(profile.unattended),
         delivery: draft.delivery,
         coverage: draft.coverage,
         notes: draft.notes,

@@ -161,6 +161,9 @@ pub struct AnswersOf {
     /// ifupdown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub netplan_from: Option<u32>,
+    /// The medium brings answers of its own, which ours must not replace.
+    #[serde(default)]
+    pub embedded: bool,
 }
 
 /// Memory that the route needs.
@@ -313,6 +316,7 @@ impl Recipe {
             product: self.answers.product.as_deref().and_then(|p| fill(p, id)),
             preseed: self.answers.preseed.clone(),
             netplan: self.answers.netplan_from.is_some_and(|from| id.major() >= Some(from)),
+            embedded_answers: self.answers.embedded,
             version: value(&id.version),
             codename: value(&id.codename),
             arch: id.arch.as_ref().map(|a| a.value),
