@@ -2,6 +2,7 @@
 //! `.disk/info`, `.discinfo`), then the names of its release packages, its labels last, for those
 //! are edited freely and shared between variants (every Rocky medium's ends in `-dvd`).
 
+use super::appliance;
 use super::labels::{self, Labels, Reading};
 use super::suse;
 use crate::content::path::TreePath;
@@ -83,6 +84,7 @@ pub fn identify(tree: &Tree, volume: &VolumeLabels, labels: &Labels) -> Identity
         label: labels.read(volume).ok(),
         ..Identity::default()
     };
+    appliance::identify(tree, &mut id);
     from_treeinfo(tree, &mut id);
     from_disk_info(tree, &mut id);
     from_discinfo(tree, &mut id);

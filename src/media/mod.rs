@@ -1,6 +1,7 @@
 //! RECOGNITION. Content to [`Media`]: the best view of the file system, boot catalog, partitions, and
 //! the FAT images that firmware starts from.
 
+mod appliance;
 pub mod bootdocs;
 pub mod identity;
 pub mod labels;
