@@ -27,17 +27,24 @@ const WANTED: &[(&str, &str, &str, &str, &str)] = &[
     ("debian-live-12", "Debian GNU/Linux", "12.5.0", "live", "debian-live"),
     ("devuan-5-netinst", "Devuan GNU/Linux", "5.0.0", "netinst", "devuan"),
     ("fedora-40-server", "Fedora", "40", "dvd", "fedora"),
+    ("fedora-coreos-40", "Fedora CoreOS", "40.20240416.3.1", "", "fedora-coreos"),
+    ("flatcar", "Flatcar Container Linux", "", "", "flatcar"),
     ("generic-linux", "", "", "", "generic"),
+    ("harvester-1.3", "Harvester", "1.3.1", "", "harvester"),
+    ("openshift-agent", "Customized CoreOS", "4.17", "", "openshift-agent"),
     ("opensuse-leap-15.6-dvd", "openSUSE Leap", "15.6", "dvd", "opensuse-leap"),
     ("opensuse-leap-15.6-net", "openSUSE Leap", "15.6", "net", "opensuse-leap"),
     ("opensuse-leap-16-agama", "openSUSE Leap", "16.0", "live", "opensuse-leap-16"),
     ("opensuse-tumbleweed-dvd", "openSUSE Tumbleweed", "20240118", "dvd", "opensuse-tumbleweed"),
     ("oracle-8-dvd", "Oracle Linux", "8.9", "dvd", "oracle"),
+    ("proxmox-ve-8", "Proxmox VE", "8.4-1", "", "proxmox-ve"),
+    ("rhcos-4.16", "Red Hat Enterprise Linux CoreOS", "4.16", "", "rhcos"),
     ("rhel-8-dvd", "Red Hat Enterprise Linux", "8.10.0", "dvd", "rhel"),
     ("rocky-9-boot", "Rocky Linux", "9.4", "boot", "rocky"),
     ("rocky-9-minimal", "Rocky Linux", "9.4", "minimal", "rocky"),
     ("sles-15-sp6-full", "SUSE Linux Enterprise Server", "15.6", "", "sles"),
     ("sles-16-full", "SUSE Linux Enterprise", "16", "live", "sles-16"),
+    ("talos-1.7", "Talos Linux", "1.7.6", "", "talos"),
     ("ubuntu-18.04-server", "Ubuntu-Server", "18.04.6", "", "ubuntu-legacy"),
     ("ubuntu-20.04-live-server", "Ubuntu-Server", "20.04.6", "live", "ubuntu-server"),
     ("ubuntu-22.04-live-server", "Ubuntu-Server", "22.04.4", "live", "ubuntu-server"),
@@ -67,8 +74,8 @@ fn every_fixture_gets_its_recipe() {
         let s = select(&recipes, &id, &tree, true).expect(name);
         assert_eq!(s.recipe.name, recipe, "{name}: {:?}", s.evidence);
         assert!(!s.evidence.is_empty());
-        // SUSE's live media have only their label to speak for them.
-        let by_label = ["generic-linux", "opensuse-leap-16-agama", "sles-16-full"];
+        // These have only their label to speak for them.
+        let by_label = ["generic-linux", "opensuse-leap-16-agama", "sles-16-full", "talos-1.7"];
         assert_eq!(s.assumed, by_label.contains(&name), "{name}");
         let files = s.recipe.boot_files(&tree);
         // Of those that need a pair from elsewhere, Ubuntu's server medium brings one itself.
@@ -89,6 +96,20 @@ fn a_medium_that_says_nothing_is_known_by_its_label_and_that_is_told() {
     let recipes = bundled().expect("recipes");
     let s = select(&recipes, &id, &tree, true).expect("selects");
     assert_eq!((s.recipe.name.as_str(), s.assumed), ("rocky", true));
+}
+
+#[test]
+fn a_medium_with_a_signed_image_only_asks_for_another_kernel() {
+    let tree: Tree = [("efiboot.img", "x")]
+        .into_iter()
+        .map(|(p, t)| (p.parse().expect("path"), isowright::content::tree::Node::file(t)))
+        .collect();
+    let id = known(&tree, "TALOS_V1_9_0");
+    let recipes = bundled().expect("recipes");
+    let recipe = select(&recipes, &id, &tree, false).expect("selects").recipe;
+    assert_eq!(recipe.name, "talos-uki");
+    let ask = recipe.netboot.as_ref().expect("netboot").ask(&id);
+    assert!(ask.contains("siderolabs/talos/releases"), "{ask}");
 }
 
 #[test]
@@ -117,6 +138,14 @@ fn families_speak_for_every_fixture() {
                 Hosted::only(vec!["LiveOS/squashfs.img".parse().expect("path")])
             }
             n if n.starts_with("ubuntu-") => Hosted::medium(),
+            "flatcar" | "talos-1.7" | "proxmox-ve-8" => Hosted::default(),
+            "fedora-coreos-40" | "rhcos-4.16" | "openshift-agent" => {
+                Hosted::only(vec!["images/pxeboot/rootfs.img".parse().expect("path")])
+            }
+            "harvester-1.3" => Hosted {
+                medium: true,
+                ..Hosted::only(vec!["rootfs.squashfs".parse().expect("path")])
+            },
             "debian-live-12" => {
                 Hosted::only(vec!["live/filesystem.squashfs".parse().expect("path")])
             }

@@ -14,6 +14,7 @@ mod flatcar;
 mod generic;
 mod gentoo;
 mod harvester;
+mod ignition;
 mod linuxrc;
 mod live_boot;
 mod nixos;
