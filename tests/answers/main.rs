@@ -8,6 +8,10 @@ mod support;
 mod suse;
 mod ubuntu;
 
+mod clusters;
+mod ignition;
+mod proxmox;
+
 use isowright::family::Family;
 use isowright::family::draft::{ArgOp, Aspect, Draft, Facts, Hosted, KickstartLine, Layer};
 use isowright::model::profile::{Delivery, Profile};

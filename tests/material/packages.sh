@@ -8,6 +8,7 @@ packages=(
   libxml2-utils mtools dosfstools gdisk fdisk squashfs-tools squashfs-tools-ng
   isolinux syslinux-common grub-efi-amd64-bin grub-pc-bin grub-common
   mmdebstrap uidmap debian-archive-keyring debconf debconf-utils netplan.io openssl time zstd python3-venv busybox-static
+  ignition                                       # judges of answer files
   dracut-core dracut-network dracut-live isc-dhcp-client iputils-arping
 )
 missing=()
