@@ -44,7 +44,7 @@ const WANTED: &[(&str, &str, &str, &str, &str)] = &[
     ("rocky-9-minimal", "Rocky Linux", "9.4", "minimal", "rocky"),
     ("sles-15-sp6-full", "SUSE Linux Enterprise Server", "15.6", "", "sles"),
     ("sles-16-full", "SUSE Linux Enterprise", "16", "live", "sles-16"),
-    ("talos-1.7", "Talos Linux", "1.7.6", "", "talos"),
+    ("talos-1.7", "Talos", "1.7.6", "", "talos"),
     ("ubuntu-18.04-server", "Ubuntu-Server", "18.04.6", "", "ubuntu-legacy"),
     ("ubuntu-20.04-live-server", "Ubuntu-Server", "20.04.6", "live", "ubuntu-server"),
     ("ubuntu-22.04-live-server", "Ubuntu-Server", "22.04.4", "live", "ubuntu-server"),
