@@ -3,17 +3,17 @@
 //!
 //! Source: the init of the media's initrd, and pve-installer (unconfigured.sh, fetch-answer, answer.rs).
 //! Automatic installation looks for its mode and answers on the medium itself, or asks an HTTP server by
-//! POST, which static hosting does not answer. So that neither medium nor vendor's files are changed, a
-//! small init of ours lays them over the mounted medium.
+//! POST, which static hosting does not answer. So that the medium is not changed, a few lines of ours lay
+//! them over it once it is mounted: they stand in the file by which the init knows its product.
 
 use super::console::{self, Target};
 use super::draft::{ArgOp, Aspect, Body, Cover, Draft, Facts, Hosted, Layer, Made};
 use crate::content::path::TreePath;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::proxmox_answer::{self, MODE, Wish};
 use crate::model::console::Console;
-use crate::model::network::Network;
-use crate::model::profile::{Delivery, Install, Profile};
+use crate::model::network::{Bond, Network};
+use crate::model::profile::{Delivery, Disk, Install, Profile};
 
 const OWN: &str = "your own answer.toml is used as it is";
 const ONE_PORT: &str = "the installer configures one port and knows no bonding";
@@ -96,10 +96,6 @@ fn answers(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
     draft.deliver(facts, &[(Delivery::Initrd, "over HTTP the installer asks by POST")])?;
     draft.arg(ArgOp::Set("proxmox-start-auto-installer".into()), "it installs without a question");
     draft.arg(ArgOp::Remove("proxtui".into()), "it would ask");
-    draft.arg(
-        ArgOp::Set("rdinit=/isowright-init".into()),
-        "the answers must lie on the medium: they are laid over it",
-    );
     let mut files = vec!["auto-installer-mode.toml", "answer.toml"];
     made(draft, files[0], MODE.into(), 0o644, "says where the answers are")?;
     match &facts.own_answers {
@@ -120,6 +116,12 @@ fn answers(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
             let text = answer_file(facts, install, network, draft)?;
             made(draft, "answer.toml", text, 0o600, "answers, from the profile")?;
             draft.note(super::wiped(&install.disk));
+            if network.bond.as_ref().is_some_and(Bond::wants_kernel_names) {
+                draft.warn(
+                    "Give the bond's ports by MAC address: eth0 is there only if the installer hands net.ifnames=0 \
+                     on to the installed system. Where it is missing, the network stays as it was installed.",
+                );
+            }
             if let Some(b) = &network.bond {
                 files.push("proxmox-first-boot");
                 let reason = "builds the bond at the first boot";
@@ -130,8 +132,28 @@ fn answers(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
     }
     // The operator's own names its disks itself.
     let open = facts.own_answers.is_none() && install.disk.devices.is_empty();
-    let init = proxmox_answer::init(open.then_some(&install.disk), &files)?;
-    made(draft, "isowright-init", init, 0o755, "lays the answers over the medium")
+    lay_over(facts, open.then_some(&install.disk), &files, draft)
+}
+
+/// The lines that lay `files` over the medium, in place of the file that the vendor's init reads in, and
+/// that file beside them.
+fn lay_over(facts: &Facts, disk: Option<&Disk>, files: &[&str], draft: &mut Draft) -> Result<()> {
+    const VENDORS: &str = "isowright-cd-info";
+    let identity = [".cd-info", ".disk/info"].into_iter().find(|p| facts.has(p));
+    let identity = identity.ok_or_else(|| {
+        Error::new(
+            ErrorKind::NotFound,
+            "there is no .cd-info on this medium, by which its init knows it",
+        )
+    })?;
+    draft.in_initrd.push(Made {
+        path: TreePath::new(VENDORS)?,
+        body: Body::File(TreePath::new(identity)?),
+        mode: 0o644,
+        reason: "what the init must know of its medium".into(),
+    });
+    let text = proxmox_answer::cd_info(VENDORS, disk, files)?;
+    made(draft, ".cd-info", text, 0o644, "read in by the init: lays the answers over the medium")
 }
 
 fn made(draft: &mut Draft, path: &str, text: String, mode: u32, reason: &str) -> Result<()> {

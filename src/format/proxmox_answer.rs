@@ -1,5 +1,5 @@
 //! Proxmox' answer.toml, and what goes with it: the mode file, the script of the first boot and the
-//! small init that lays them into the installer.
+//! shell that lays them over the medium.
 //!
 //! Source: pve-installer, `answer.rs` and `fetch-answer`, 8.2 to 9.x, and Proxmox' wiki, "Automated
 //! Installation". Not written: btrfs, LVM sizes, webhooks, subscription.
@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// Stands for the disks that the init finds.
+/// Stands for the disks that are found in the initrd.
 const DISKS: &str = "@DISKS@";
 
 /// Says that the answers lie on the medium.
@@ -194,7 +194,9 @@ fn network(net: &Network) -> Result<NetworkOf> {
     out.source = "from-answer";
     out.cidr = Some(address.to_string());
     out.gateway = Some(gateway.ok_or_else(|| missing("gateway"))?.to_string());
-    out.dns = Some(dns.first().ok_or_else(|| missing("name server"))?.to_string());
+    let same = dns.iter().find(|d| d.is_ipv4() == address.addr.is_ipv4());
+    let server = same.or(dns.first()).ok_or_else(|| missing("name server"))?;
+    out.dns = Some(server.to_string());
     let (key, value) = match net.bond.as_ref().and_then(|b| b.ports.first()) {
         Some(Port::Name(n)) => ("INTERFACE", n.clone()),
         Some(Port::Mac(m)) => ("ID_NET_NAME_MAC", format!("*{}", m.to_string().replace(':', ""))),
@@ -230,16 +232,18 @@ fn disks(disk: &Disk) -> Result<DiskSetup> {
     Ok(out)
 }
 
-/// Pid 1 of the installer's initrd: lays `files` over the medium that the vendor's own init mounts.
-/// `disk` where the answers leave the choice of disks open.
+/// Stands in the initrd for the medium's `.cd-info`, which the vendor's init reads in: lays `files` over
+/// the medium once that is mounted. `vendors` is where the vendor's own lies, `disk` is given where the
+/// answers leave the choice of disks open.
 ///
 /// # Errors
 /// Only where the template is wrong.
-pub fn init(disk: Option<&Disk>, files: &[&str]) -> Result<String> {
+pub fn cd_info(vendors: &str, disk: Option<&Disk>, files: &[&str]) -> Result<String> {
     render(
-        "proxmox-init.sh",
-        include_str!("../../templates/proxmox-init.sh.jinja"),
+        "proxmox-cd-info.sh",
+        include_str!("../../templates/proxmox-cd-info.sh.jinja"),
         json!({
+            "vendors": vendors,
             "files": files.join(" "),
             "choose": disk.map(choose_disks).transpose()?,
             "placeholder": DISKS,
@@ -259,6 +263,16 @@ pub fn first_boot(bond: &Bond) -> Result<String> {
         .iter()
         .filter_map(|(name, mac)| Some(json!({ "name": name, "mac": (*mac)?.to_string() })))
         .collect();
+    let checks: Vec<_> = named
+        .iter()
+        .map(|(name, mac)| match mac {
+            None => json!({ "name": name, "missing": format!("[ ! -e /sys/class/net/{name} ]") }),
+            Some(m) => json!({
+                "name": m.to_string(),
+                "missing": format!("! grep -qx {m} /sys/class/net/*/address"),
+            }),
+        })
+        .collect();
     let ports: Vec<&str> = named.iter().map(|(n, _)| n.as_str()).collect();
     render(
         "proxmox-first-boot.sh",
@@ -266,6 +280,7 @@ pub fn first_boot(bond: &Bond) -> Result<String> {
         json!({
             "name": bond.name,
             "ports": ports,
+            "checks": checks,
             "pins": pins,
             "options": options,
             "mtu": bond.mtu,

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 fn facts(version: &str) -> Facts {
-    Facts { version: Some(version.into()), ..Facts::default() }
+    let paths = [".cd-info".parse().expect("path")].into();
+    Facts { version: Some(version.into()), paths, ..Facts::default() }
 }
 
 /// The shape that the installer reads from 8.4 on; no key but these.
@@ -144,12 +145,16 @@ fn what_can_not_be_installed_unattended_asks() {
 
 /// What the vendor's init does that matters to ours.
 const VENDORS: &str = "echo 'vendor: starts'\n\
+    . /.cd-info\n\
+    echo \"vendor: $PRODUCTLONG\"\n\
     mount -t iso9660 -o loop,ro /proxmox.iso /mnt\n\
     if ! mount --bind /mnt /mnt/.installer-mp/cdrom; then echo 'vendor: bind failed'; fi\n\
+    cat /.cd-info\n\
     mount -t devtmpfs devtmpfs /mnt/.installer-mp/dev\n\
     echo 'vendor: goes on'\n";
+const CD_INFO: &str = "PRODUCTLONG='Proxmox VE'\n";
 
-/// Runs our init; what was mounted and said, and the answers as they lie in the layer.
+/// Runs the stand-in for the vendor's init over our lines; what was mounted and said, and the answers as they lie in the layer.
 fn started(d: &Draft, disks: impl Fn(&Path)) -> (String, Option<String>) {
     let dir = tempfile::tempdir().expect("tempdir");
     let root = dir.path();
@@ -161,16 +166,19 @@ fn started(d: &Draft, disks: impl Fn(&Path)) -> (String, Option<String>) {
     for m in d.in_initrd.iter().filter(|m| m.bytes().is_some()) {
         std::fs::write(root.join(m.path.to_string()), m.bytes().expect("ours")).expect("write");
     }
-    std::fs::write(root.join("init"), VENDORS.replace("/mnt", &format!("{here}/mnt")))
-        .expect("write");
-    let init = made(d, "isowright-init")
+    let vendors = VENDORS.replace("/mnt", &format!("{here}/mnt"));
+    let vendors = vendors.replace("/.cd-info", &format!("{here}/.cd-info"));
+    let file = root.join("init");
+    std::fs::write(&file, vendors).expect("write");
+    std::fs::write(root.join("isowright-cd-info"), CD_INFO).expect("write");
+    let ours = made(d, ".cd-info")
         .replace("/bin/mount", "echo mounts")
         .replace("/sys/block", block.to_str().expect("utf-8"))
         .replace("/mnt", &format!("{here}/mnt"))
         .replace("cp \"/$", &format!("cp \"{here}/$"))
-        .replace("\n. /init", &format!("\n. {here}/init"));
-    let file = root.join("isowright-init");
-    std::fs::write(&file, init).expect("write");
+        .replace(" /isowright-cd-info", &format!(" {here}/isowright-cd-info"))
+        .replace(" /.cd-info", &format!(" {here}/.cd-info"));
+    std::fs::write(root.join(".cd-info"), ours).expect("write");
     let shell: &[&str] =
         if Path::new("/bin/busybox").exists() { &["/bin/busybox", "sh"] } else { &["sh"] };
     let out = Command::new(shell[0]).args(&shell[1..]).arg(&file).output().expect("starts");
@@ -190,9 +198,9 @@ fn unattended(more: &str) -> Draft {
 #[test]
 fn the_answers_are_laid_over_the_medium_as_soon_as_it_is_there() {
     let d = unattended("");
-    for a in ["rdinit=/isowright-init", "proxmox-start-auto-installer"] {
-        assert!(d.args.iter().any(|e| e.op == ArgOp::Set(a.into())), "{a}");
-    }
+    assert!(d.args.iter().any(|e| e.op == ArgOp::Set("proxmox-start-auto-installer".into())));
+    // Whatever the installer does not know it hands on to the installed system.
+    assert!(!d.args.iter().any(|e| format!("{:?}", e.op).contains("isowright")));
     let three = |block: &Path| {
         disk(block, "sda", 4000, "0\n", true);
         disk(block, "sdb", 480, "0\n", true);
@@ -202,8 +210,8 @@ fn the_answers_are_laid_over_the_medium_as_soon_as_it_is_there() {
     let layer =
         "mounts -t overlay -o lowerdir=/mnt/.workdir/isowright:/mnt none /mnt/.installer-mp/cdrom";
     let want = format!(
-        "vendor: starts\nmounts -t iso9660 -o loop,ro /proxmox.iso /mnt\n\
-         mounts --bind /mnt /mnt/.installer-mp/cdrom\n{layer}\n\
+        "vendor: starts\nvendor: Proxmox VE\nmounts -t iso9660 -o loop,ro /proxmox.iso /mnt\n\
+         mounts --bind /mnt /mnt/.installer-mp/cdrom\n{layer}\n{CD_INFO}\
          mounts -t devtmpfs devtmpfs /mnt/.installer-mp/dev\nvendor: goes on\n"
     );
     assert_eq!(said, want);
@@ -232,7 +240,7 @@ fn disks_by_name_are_left_to_the_installer() {
     ] {
         let d = unattended(&format!("[install.disk]\n{disk}\n"));
         assert!(made(&d, "answer.toml").contains(want), "{}", made(&d, "answer.toml"));
-        assert!(!made(&d, "isowright-init").contains("/sys/block"));
+        assert!(!made(&d, ".cd-info").contains("/sys/block"));
     }
 }
 
@@ -243,36 +251,34 @@ fn your_own_answers_are_laid_over_as_they_are() {
     let p = Profile::from_toml("console = []\nunattended = true\n", "t").expect("profile");
     let d = draft(Family::Proxmox, &f, &p);
     assert_eq!(made(&d, "answer.toml"), "# mine @DISKS@\n");
-    assert!(!made(&d, "isowright-init").contains("sed"));
+    assert!(!made(&d, ".cd-info").contains("sed"));
 }
 
-/// The script of the first boot over an interfaces file; the file after it.
-fn first_boot(bond: &str, interfaces: &str) -> String {
-    let text = format!(
-        "console = []\nunattended = true\n[install]\nroot_password_hash = \"$6$saltsalt$abcDEF./123\"\n{bond}"
-    );
-    let d =
-        draft(Family::Proxmox, &facts("8.4-1"), &Profile::from_toml(&text, "t").expect("profile"));
+/// The script of the first boot over an interfaces file, on a machine with these ports, each with its
+/// address; the file after it, and what was renamed.
+fn first_boot(bond: &str, interfaces: &str, ports: &[(&str, &str)]) -> String {
+    let d = unattended(bond);
     let dir = tempfile::tempdir().expect("tempdir");
     let here = dir.path().to_str().expect("utf-8");
     std::fs::write(dir.path().join("interfaces"), interfaces).expect("write");
+    for (port, mac) in ports {
+        let sys = dir.path().join("net").join(port);
+        std::fs::create_dir_all(&sys).expect("mkdir");
+        std::fs::write(sys.join("address"), format!("{mac}\n")).expect("write");
+    }
     let script = made(&d, "proxmox-first-boot")
         .replace("/etc/network/", &format!("{here}/"))
         .replace("/etc/systemd/network/", &format!("{here}/"))
         .replace("/sys/class/net", &format!("{here}/net"))
-        .replace("update-initramfs", "true");
+        .replace("update-initramfs", "true")
+        .replace("ip link set dev", &format!("echo >>{here}/renamed"));
     shell(dir.path(), &script, "proxmox-first-boot");
-    std::fs::create_dir_all(dir.path().join("net")).expect("mkdir");
-    let file = dir.path().join("script");
-    let script =
-        script.replace("for sys in", "for sys in /dev/null; do continue; done; for sys in");
-    std::fs::write(&file, script.replace(&format!("{here}/net/*"), "")).expect("write");
-    judged(Command::new("sh").arg(&file), "proxmox-first-boot");
-    let out = std::fs::read_to_string(dir.path().join("interfaces")).expect("interfaces");
-    let links = std::fs::read_dir(dir.path()).expect("folder");
-    let links = links
-        .filter(|e| e.as_ref().expect("entry").file_name().to_string_lossy().ends_with(".link"));
-    format!("{out}links: {}\n", links.count())
+    let out = Command::new("sh").arg(dir.path().join("script")).output().expect("starts");
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.success(), !said.contains("there is no port"), "{said}");
+    let text = std::fs::read_to_string(dir.path().join("interfaces")).expect("interfaces");
+    let renamed = std::fs::read_to_string(dir.path().join("renamed")).unwrap_or_default();
+    text + &renamed
 }
 
 #[test]
@@ -280,30 +286,35 @@ fn the_bond_takes_the_place_of_the_port_that_was_installed_over() {
     let pve = "auto lo\niface lo inet loopback\n\niface eth0 inet manual\n\nauto vmbr0\n\
                iface vmbr0 inet static\n\taddress 192.0.2.10/24\n\tgateway 192.0.2.1\n\
                \tbridge-ports eth0\n\tbridge-stp off\n\tbridge-fd 0\n\niface eth2 inet manual\n";
-    let out = first_boot(BOND, pve);
+    let out = first_boot(BOND, pve, &[("eth0", "a"), ("eth1", "b")]);
     for want in [
         "\tbridge-ports bond0\n",
         "\taddress 192.0.2.10/24\n",
         "\nauto bond0\niface bond0 inet manual\n\tbond-slaves eth0 eth1\n\tbond-mode 802.3ad\n\
          \tbond-lacp-rate slow\n\tbond-miimon 100\n\tbond-xmit-hash-policy layer3+4\n",
         "\niface eth1 inet manual\n",
-        "links: 0\n",
     ] {
         assert!(out.contains(want), "{want}: {out}");
     }
     assert_eq!(out.matches("iface eth0 ").count(), 1, "{out}");
 
+    let out = first_boot(BOND, pve, &[("eno1", "a"), ("eno2", "b")]);
+    assert_eq!(out, pve, "without its ports there is no bond");
+
     let pbs = "auto lo\niface lo inet loopback\n\nauto eno1\niface eno1 inet static\n\
                \taddress 192.0.2.10/24\n\tgateway 192.0.2.1\n";
-    let out = first_boot(BY_MAC, pbs);
+    let one = &[("eno1", "52:54:00:00:00:01"), ("eno2", "52:54:00:00:00:03")];
+    assert_eq!(first_boot(BY_MAC, pbs, one), pbs, "no port is renamed where one is missing");
+    let both = &[("eno1", "52:54:00:00:00:01"), ("eno2", "52:54:00:00:00:02")];
+    let out = first_boot(BY_MAC, pbs, both);
     for want in [
         "auto bond0\niface bond0 inet static\n\taddress 192.0.2.10/24\n",
         "\niface bond0\n\tbond-slaves nic0 nic1\n",
         "\tmtu 9000\n",
         "\niface nic1 inet manual\n",
-        "links: 2\n",
+        "eno1 down\neno1 name nic0\neno2 down\neno2 name nic1\n",
     ] {
         assert!(out.contains(want), "{want}: {out}");
     }
-    assert!(!out.contains("eno1"), "{out}");
+    assert!(!out.contains("iface eno1"), "{out}");
 }
