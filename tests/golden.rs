@@ -142,7 +142,12 @@ fn every_plan_covers_each_layer_and_says_it_for_machines_too() {
                 "false</confirm>",
                 "\"storage\"",
                 "inst.auto=",
+                "isowright-install.service",
             ] {
+                // Ignition's files stand below that word too.
+                if word == "\"storage\"" && file.ends_with(".ign") {
+                    continue;
+                }
                 assert!(!text.contains(word), "{name}: {file} has {word}");
             }
         }

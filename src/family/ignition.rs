@@ -179,8 +179,8 @@ fn user(c: &mut Config, install: &Install) {
     });
 }
 
-/// A configuration of ours switches off the vendor's own login without a password. Where the profile
-/// gives nobody a way in, ours takes its place.
+/// The vendors' media log core in on every console, but not over the network or with a configuration.
+/// Where the profile gives nobody a way in, ours does so on the serial port.
 fn autologin(c: &mut Config, profile: &Profile, draft: &mut Draft) {
     let Install { root_password_hash, ssh_keys, .. } = &profile.install;
     let Some(serial) = profile.serial() else { return };
@@ -188,7 +188,7 @@ fn autologin(c: &mut Config, profile: &Profile, draft: &mut Draft) {
         return;
     }
     draft.note(format!(
-        "The live system logs core in on {} without a password, as the vendor's own does: the profile has \
+        "The live system logs core in on {} without a password, as the vendor's media do: the profile has \
          neither root_password_hash nor ssh_keys.",
         serial.tty()
     ));
