@@ -3,6 +3,7 @@
 //! Source: Harvester's documentation, "Harvester Configuration", 1.1 to 1.7. Not written: token,
 //! server_url, vip, addons, system_settings, labels, webhooks.
 
+use super::yaml;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::network::{Address, Bond, Network, Port};
 use serde::Serialize;
@@ -116,8 +117,10 @@ impl Config {
     /// # Errors
     /// Never, for all of it can be said in YAML.
     pub fn to_text(&self) -> Result<String> {
-        serde_saphyr::to_string(self)
-            .map_err(|e| Error::new(ErrorKind::Unsupported, "Harvester's configuration").because(e))
+        let value = serde_json::to_value(self).map_err(|e| {
+            Error::new(ErrorKind::Unsupported, "Harvester's configuration").because(e)
+        })?;
+        yaml::to_text(&value)
     }
 }
 

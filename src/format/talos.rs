@@ -4,7 +4,7 @@
 //! Source: the reference of `v1alpha1.Config` in Talos' documentation, 1.3 to 1.12, and of its kernel
 //! arguments. Not written: the newer documents (`BondConfig`, `LinkConfig`), VLANs, KubeSpan.
 
-use super::dracut;
+use super::{dracut, yaml};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::network::{Address, Bond, Network, Port};
 use serde::Serialize;
@@ -135,8 +135,9 @@ impl Patch {
     /// # Errors
     /// Never, for all of it can be said in YAML.
     pub fn to_text(&self) -> Result<String> {
-        serde_saphyr::to_string(self)
-            .map_err(|e| Error::new(ErrorKind::Unsupported, "Talos' patch").because(e))
+        let value = serde_json::to_value(self)
+            .map_err(|e| Error::new(ErrorKind::Unsupported, "Talos' patch").because(e))?;
+        yaml::to_text(&value)
     }
 }
 
