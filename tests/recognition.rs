@@ -27,6 +27,7 @@ const WANTED: &[(&str, &str, &str, &str, &str)] = &[
     ("debian-live-12", "Debian GNU/Linux", "12.5.0", "live", "debian-live"),
     ("devuan-5-netinst", "Devuan GNU/Linux", "5.0.0", "netinst", "devuan"),
     ("fedora-40-server", "Fedora", "40", "dvd", "fedora"),
+    ("fedora-live-40", "Fedora", "40", "live", "fedora-live"),
     ("generic-linux", "", "", "", "generic"),
     ("opensuse-leap-15.6-dvd", "openSUSE Leap", "15.6", "dvd", "opensuse-leap"),
     ("opensuse-leap-15.6-net", "openSUSE Leap", "15.6", "net", "opensuse-leap"),
@@ -120,6 +121,7 @@ fn families_speak_for_every_fixture() {
             "debian-live-12" => {
                 Hosted::only(vec!["live/filesystem.squashfs".parse().expect("path")])
             }
+            "fedora-live-40" => Hosted::only(vec!["LiveOS/squashfs.img".parse().expect("path")]),
             _ => Hosted::whole_tree(),
         };
         assert_eq!(draft.hosted, hosted, "{name}");
@@ -166,5 +168,5 @@ fn a_live_medium_of_a_known_vendor_is_not_taken_for_its_installer() {
     assert_eq!(id.distro.as_ref().expect("distro").value, "Fedora");
     assert_eq!(id.variant.as_ref().expect("variant").value, "live");
     let recipes = bundled().expect("recipes");
-    assert_eq!(select(&recipes, &id, &tree, true).expect("selects").recipe.name, "generic");
+    assert_eq!(select(&recipes, &id, &tree, true).expect("selects").recipe.name, "fedora-live");
 }

@@ -9,6 +9,7 @@ mod casper;
 mod console;
 mod coreos;
 mod debian_installer;
+mod dracut_live;
 pub mod draft;
 mod flatcar;
 mod generic;
@@ -37,6 +38,8 @@ pub enum Family {
     DebianInstaller,
     /// Debian live (live-boot).
     LiveBoot,
+    /// Live media with dracut's initrd: Fedora, EL.
+    DracutLive,
     /// Ubuntu's live media, server and desktop: casper, subiquity.
     Casper,
     /// SUSE up to 15 and Tumbleweed: linuxrc and YaST.
@@ -73,6 +76,7 @@ impl Family {
         Family::Anaconda,
         Family::DebianInstaller,
         Family::LiveBoot,
+        Family::DracutLive,
         Family::Casper,
         Family::Linuxrc,
         Family::Agama,
@@ -103,6 +107,7 @@ impl Family {
             Family::Proxmox => Some(AnswerKind::Proxmox),
             Family::Harvester => Some(AnswerKind::Harvester),
             Family::LiveBoot
+            | Family::DracutLive
             | Family::Archiso
             | Family::Nixos
             | Family::Gentoo
@@ -120,6 +125,7 @@ impl Family {
             Family::Anaconda => anaconda::say(facts, profile, draft),
             Family::DebianInstaller => debian_installer::say(facts, profile, draft),
             Family::LiveBoot => live_boot::say(facts, profile, draft),
+            Family::DracutLive => dracut_live::say(facts, profile, draft),
             Family::Casper => casper::say(facts, profile, draft),
             Family::Linuxrc => linuxrc::say(facts, profile, draft),
             Family::Agama => agama::say(facts, profile, draft),

@@ -202,6 +202,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan> {
     let facts = facts(inputs)?;
     let mut draft = Draft::default();
     recipe.family.say(&facts, profile, &mut draft)?;
+    let unattended = profile.unattended && draft.unsaid.iter().all(|u| u.setting != "unattended");
     heed_unsaid(&mut draft, profile.answers.lenient)?;
     for n in recipe.notes_for(identity) {
         draft.notes.push(Note { warning: n.warning, text: n.text.clone(), assumed: false });
@@ -235,7 +236,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan> {
         files,
         hosted_elsewhere,
         ram_mib: draft.ram_mib,
-        unattended: profile.unattended,
+        unattended,
         delivery: draft.delivery,
         coverage: draft.coverage,
         notes: draft.notes,
