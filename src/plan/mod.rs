@@ -248,6 +248,8 @@ fn facts(inputs: &Inputs) -> Result<Facts> {
     let mut facts = recipe.facts(identity, &media.tree, media.image.len());
     facts.base_url = target.base_url.clone();
     facts.delivery = profile.answers.delivery;
+    facts.entry = boot_edit::entry_cmdline(inputs);
+    facts.brought = boot_edit::brought(inputs);
     let by_language = || target.own_answers.get(&recipe.family.answer_kind()?);
     let own = target.answers.as_ref().or_else(by_language);
     facts.own_answers =
