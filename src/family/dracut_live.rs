@@ -6,11 +6,11 @@
 //! `.iso` is attached as a disc. The network is dracut's, so a bond stands before the image comes.
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, Aspect, BASE, Cover, Draft, Facts, Hosted, Layer};
+use super::draft::{ArgOp, BASE, Cover, Draft, Facts, Hosted};
+use super::live;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::dracut;
-use crate::model::console::Console;
-use crate::model::network::Network;
+use crate::model::network::{Bond, Network};
 use crate::model::profile::Profile;
 
 pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
@@ -45,12 +45,13 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     console::extra(extra_args, draft);
     super::installs_nothing(*unattended, install, &["hostname"], facts, draft);
     draft.ram_mib = facts.ram_mib;
-    cover(console, network, draft);
+    let bond = |b: &Bond| Cover::Set { how: dracut::bond_word(b) };
+    live::cover(console, network, live::SYSTEMD_LOGIN, bond, draft);
     Ok(())
 }
 
 /// The network in dracut's words, for a live root that comes over it.
-pub(super) fn dracut_network(network: &Network, hostname: Option<&str>, draft: &mut Draft) {
+fn dracut_network(network: &Network, hostname: Option<&str>, draft: &mut Draft) {
     let why = match &network.bond {
         Some(b) => format!("{} from the first packet on", b.name),
         None => "network for the live system's image".to_owned(),
@@ -65,26 +66,4 @@ pub(super) fn dracut_network(network: &Network, hostname: Option<&str>, draft: &
             draft.arg(ArgOp::Append(word), &*why);
         }
     }
-}
-
-pub(super) fn cover(consoles: &[Console], network: &Network, draft: &mut Draft) {
-    let nothing = || Cover::NotNeeded { why: "a live system installs none".into() };
-    console::cover_start(consoles, draft);
-    if !consoles.is_empty() {
-        let how = "the live system's systemd starts a login on the last console=".to_owned();
-        draft.cover(Layer::Installer, Aspect::Console, Cover::Set { how });
-        draft.cover(Layer::InstalledBootLoader, Aspect::Console, nothing());
-        draft.cover(Layer::InstalledSystem, Aspect::Console, nothing());
-    }
-    let Some(bond) = &network.bond else {
-        for layer in Layer::ALL {
-            draft.cover(layer, Aspect::Bond, super::no_bond());
-        }
-        return;
-    };
-    super::cover_bond_start(draft);
-    let how = dracut::bond_word(bond);
-    draft.cover(Layer::Installer, Aspect::Bond, Cover::Set { how });
-    draft.cover(Layer::InstalledBootLoader, Aspect::Bond, nothing());
-    draft.cover(Layer::InstalledSystem, Aspect::Bond, nothing());
 }

@@ -16,6 +16,7 @@ mod generic;
 mod gentoo;
 mod harvester;
 mod linuxrc;
+mod live;
 mod live_boot;
 mod nixos;
 mod proxmox;
