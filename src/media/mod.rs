@@ -4,6 +4,7 @@
 pub mod bootdocs;
 pub mod identity;
 pub mod labels;
+mod markers;
 mod suse;
 
 use crate::content::Content;
