@@ -98,6 +98,8 @@ fn line(s: &mut String, path: &TreePath, f: &Planned) {
         Origin::Medium { path, offset: Some(o) } => ('=', size, format!("{path} @ {o:#x}")),
         Origin::Medium { path, offset: None } => ('=', size, path.clone()),
         Origin::Given { name } => ('=', size, format!("{name} (given)")),
+        // Several of the medium's in one.
+        Origin::Extended { path, bytes: 0, .. } => ('~', size, path.clone()),
         Origin::Extended { path, added, bytes } => {
             ('~', size, format!("{path} + {} for {}", human(*bytes), added.join(" ")))
         }
