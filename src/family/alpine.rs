@@ -127,6 +127,7 @@ fn answer(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
     if profile.install.said().contains(&"locale") {
         draft.cannot("install.locale", "Alpine's C library has none but C.UTF-8");
     }
+    let way = draft.deliver(facts, &WAYS)?;
     let repositories = repositories(facts, mirror.as_deref(), draft);
     let own = facts.own_answers.as_ref();
     if let Some((name, _)) = own {
@@ -152,14 +153,15 @@ fn answer(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
         own: own.map(|(_, bytes)| bytes.as_slice()),
     }
     .apkovl()?;
-    deliver(facts, overlay, draft)
+    deliver(way, overlay, draft)
 }
 
-fn deliver(facts: &Facts, overlay: Vec<u8>, draft: &mut Draft) -> Result<()> {
-    let ways = [
-        (Delivery::Url, "every version takes the overlay by URL"),
-        (Delivery::Initrd, "it can't be missing; newer initramfs only take it from there"),
-    ];
+const WAYS: [(Delivery, &str); 2] = [
+    (Delivery::Url, "every version takes the overlay by URL"),
+    (Delivery::Initrd, "it can't be missing; newer initramfs only take it from there"),
+];
+
+fn deliver(way: Delivery, overlay: Vec<u8>, draft: &mut Draft) -> Result<()> {
     let made = |path: &str| {
         Ok::<_, Error>(Made {
             path: TreePath::new(path)?,
@@ -168,7 +170,7 @@ fn deliver(facts: &Facts, overlay: Vec<u8>, draft: &mut Draft) -> Result<()> {
             reason: "overlay: answers, network, boot services".into(),
         })
     };
-    if draft.deliver(facts, &ways)? == Delivery::Url {
+    if way == Delivery::Url {
         let arg = format!("apkovl={BASE}answers/{OVERLAY}");
         draft.beside.push(made(&format!("answers/{OVERLAY}"))?);
         draft.arg(ArgOp::Set(arg), "the overlay lies beside boot.ipxe");
@@ -198,26 +200,13 @@ fn repositories(facts: &Facts, mirror: Option<&str>, draft: &mut Draft) -> Vec<S
     }
 }
 
-/// What becomes of root, in an overlay that all may fetch.
+/// What becomes of root, who has no password in a system in memory.
 fn root(hash: Option<&str>, unattended: bool, keys: &[String], draft: &mut Draft) -> RootPassword {
-    match hash {
-        Some(h) => {
-            draft.warn(format!(
-                "root_password_hash lies in {OVERLAY}: whoever can fetch the tree can read it and guess at the password."
-            ));
-            RootPassword::Hash(h.to_owned())
-        }
-        None if unattended => {
-            if keys.is_empty() {
-                draft.warn("Nobody will be able to log in: the profile has neither root_password_hash nor ssh_keys.");
-            }
-            RootPassword::Locked
-        }
-        None => {
-            draft.warn("Until a password is set, root logs in on the console without one.");
-            RootPassword::Ask
-        }
+    if hash.is_some() || unattended {
+        return super::root(hash, unattended, keys, draft);
     }
+    draft.warn("Until a password is set, root logs in on the console without one.");
+    RootPassword::Ask
 }
 
 fn cover(facts: &Facts, profile: &Profile, draft: &mut Draft) {

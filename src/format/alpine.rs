@@ -6,7 +6,7 @@
 //! before its packages come, `etc/apk/world` among them; with one, no boot service is on by itself.
 //! aports, main/bonding: `bond-*` lines as ifupdown's.
 
-use super::answers::{GrubDefaults, render};
+use super::answers::{GrubDefaults, choose_disks, render};
 use super::kickstart::RootPassword;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::console::{Console, Serial};
@@ -140,6 +140,8 @@ impl Alpine<'_> {
             for (option, value) in b.options() {
                 lines.push(format!("bond-{} {value}", option.replace('_', "-")));
             }
+            // The initramfs' address stays on its port, and so would the way to the neighbours.
+            lines.extend(ports.iter().map(|p| format!("up ip addr flush dev {p}")));
             lines.extend(b.mtu.map(|m| format!("up ip link set dev {} mtu {m}", b.name)));
         }
         render(
@@ -164,7 +166,6 @@ impl Alpine<'_> {
         if password.is_none() && !self.unattended {
             return Ok(None);
         }
-        let devices: Vec<String> = self.disk.devices.iter().map(|d| format!("/dev/{d}")).collect();
         let serial: Vec<&Serial> = self.consoles.iter().filter_map(Console::serial).collect();
         let consoles: Vec<String> = self.consoles.iter().map(|c| format!("console={c}")).collect();
         let text = render(
@@ -175,10 +176,7 @@ impl Alpine<'_> {
                 "locked": self.root == RootPassword::Locked,
                 "unattended": self.unattended,
                 "own": self.own.is_some(),
-                "devices": devices.join(" "),
-                "count": self.disk.count(),
-                "min_sectors": Disk::MIN_GIB << 21,
-                "min_gib": Disk::MIN_GIB,
+                "choose": choose_disks(self.disk)?,
                 "packages": self.packages.join(" "),
                 "getty": serial.iter().map(|s| json!({ "tty": s.tty(), "baud": s.baud })).collect::<Vec<_>>(),
                 "kernelopts": consoles.join(" "),

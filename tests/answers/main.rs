@@ -8,6 +8,9 @@ mod support;
 mod suse;
 mod ubuntu;
 
+mod alpine;
+mod live_media;
+
 use isowright::family::Family;
 use isowright::family::draft::{ArgOp, Aspect, Draft, Facts, Hosted, KickstartLine, Layer};
 use isowright::model::profile::{Delivery, Profile};
