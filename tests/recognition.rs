@@ -184,6 +184,16 @@ fn debian_asks_for_what_its_media_have_not() {
 }
 
 #[test]
+fn alpine_asks_for_a_kernel_with_network_drivers() {
+    let recipes = bundled().expect("recipes");
+    let (tree, volume_id) = fixture("alpine-3.20");
+    let id = known(&tree, &volume_id);
+    let recipe = select(&recipes, &id, &tree, true).expect("selects").recipe;
+    let ask = recipe.netboot.as_ref().expect("netboot").ask(&id);
+    assert!(ask.contains("/alpine/v3.20/releases/x86_64/netboot-3.20.3/"), "{ask}");
+}
+
+#[test]
 fn a_live_medium_of_a_known_vendor_is_not_taken_for_its_installer() {
     let tree: Tree = ["LiveOS/squashfs.img", "images/pxeboot/vmlinuz", "images/pxeboot/initrd.img"]
         .iter()

@@ -184,8 +184,10 @@ fn deliver(way: Delivery, overlay: Vec<u8>, draft: &mut Draft) -> Result<()> {
 /// `main` and `community` of the medium's own series.
 fn repositories(facts: &Facts, mirror: Option<&str>, draft: &mut Draft) -> Vec<String> {
     let mirror = mirror.or(facts.mirror.as_deref());
-    let mut numbers = facts.version.as_deref().unwrap_or_default().split('.');
-    match (mirror, numbers.next().filter(|n| !n.is_empty()), numbers.next()) {
+    // A shell reads the answers: digits only.
+    let digits = |n: &&str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit());
+    let mut numbers = facts.version.as_deref().unwrap_or_default().split('.').take_while(digits);
+    match (mirror, numbers.next(), numbers.next()) {
         (Some(m), Some(major), Some(minor)) => {
             let m = m.trim_end_matches('/');
             ["main", "community"].iter().map(|r| format!("{m}/v{major}.{minor}/{r}")).collect()

@@ -9,7 +9,8 @@ struct Found {
     distro: &'static str,
     version: Option<String>,
     variant: Option<String>,
-    arch: Option<Arch>,
+    /// And where it was read.
+    arch: Option<(Arch, String)>,
     evidence: String,
     /// Others build with the same tool and keep the folder's name.
     assumed: bool,
@@ -37,7 +38,7 @@ pub(super) fn read(tree: &Tree, id: &mut Identity) {
     id.distro = distro;
     id.version = id.version.take().or(f.version.and_then(|v| Fact::read(v, ev)));
     id.variant = id.variant.take().or(f.variant.and_then(|v| Fact::read(v, ev)));
-    id.arch = id.arch.take().or(f.arch.and_then(|a| Fact::read(a, ev)));
+    id.arch = id.arch.take().or(f.arch.and_then(|(a, ev)| Fact::read(a, ev)));
 }
 
 fn has(tree: &Tree, path: &str) -> bool {
@@ -57,14 +58,14 @@ fn version_line(tree: &Tree, path: &str) -> Option<String> {
 }
 
 /// The one architecture that a folder in `folder` is named for.
-fn arch_folder(tree: &Tree, folder: &str) -> Option<Arch> {
-    let folder = TreePath::new(folder).ok()?;
-    let mut names = tree.below(&folder).filter_map(|(p, _)| {
-        let name = p.parts().nth(folder.parts().count())?;
-        Arch::from_vendor(std::str::from_utf8(name).ok()?)
+fn arch_folder(tree: &Tree, folder: &str) -> Option<(Arch, String)> {
+    let path = TreePath::new(folder).ok()?;
+    let mut names = tree.below(&path).filter_map(|(p, _)| {
+        let name = std::str::from_utf8(p.parts().nth(path.parts().count())?).ok()?;
+        Some((Arch::from_vendor(name)?, format!("{folder}/{name}")))
     });
     let first = names.next()?;
-    names.all(|a| a == first).then_some(first)
+    names.all(|(a, _)| a == first.0).then_some(first)
 }
 
 /// aports, scripts/mkimg.base.sh: `alpine-standard-3.20.3 240906`.
@@ -118,7 +119,8 @@ fn vyos(tree: &Tree) -> Option<Found> {
     let text = |key: &str| json.get(key)?.as_str().map(str::to_owned);
     Some(Found {
         version: Some(text("version")?),
-        arch: text("architecture").as_deref().and_then(Arch::from_vendor),
+        arch: text("architecture")
+            .and_then(|a| Some((Arch::from_vendor(&a)?, "version.json".to_owned()))),
         ..Found::new("VyOS", "version.json")
     })
 }
