@@ -13,7 +13,7 @@ use crate::format::alpine::Alpine;
 use crate::format::answers::grub_defaults;
 use crate::format::kickstart::RootPassword;
 use crate::model::console::Console;
-use crate::model::network::{Address, Bond, Network, Port};
+use crate::model::network::{Address, Network};
 use crate::model::profile::{Delivery, Install, Profile};
 use std::net::IpAddr;
 
@@ -34,9 +34,6 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     let Network { bond, address } = network;
     source(facts, draft)?;
     draft.arg(ArgOp::Set(ip_word(address)?), "network for packages and modules");
-    if bond.as_ref().is_some_and(by_mac) {
-        draft.cannot("network.bond.ports", "Alpine's ifupdown knows ports by name only");
-    }
     answer(facts, profile, draft)?;
     console::say(console, Target::Answers, draft);
     console::extra(extra_args, draft);
@@ -105,10 +102,6 @@ fn ip_word(address: &Address) -> Result<String> {
             format!("ip={}::{gateway}:{}:::none{dns}", address.addr, address.netmask())
         }
     })
-}
-
-fn by_mac(bond: &Bond) -> bool {
-    bond.ports.iter().any(|p| matches!(p, Port::Mac(_)))
 }
 
 /// The overlay with the answers in it.

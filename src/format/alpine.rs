@@ -4,13 +4,14 @@
 //! alpine-conf: setup-alpine(8), setup-disk(8), and its tests for `-n`, `-z` and `-c`, which old and new
 //! versions take. mkinitfs, initramfs-init: the overlay is a tar.gz that is unpacked over the new root
 //! before its packages come, `etc/apk/world` among them; with one, no boot service is on by itself.
-//! aports, main/bonding: `bond-*` lines as ifupdown's.
+//! The bond is made by a script of ours: busybox' ifup leaves it to aports' main/bonding, ifupdown-ng
+//! hands those scripts no ports (`IF_BOND_MEMBERS`, not `IF_BOND_SLAVES`), and its own part is a stub there.
 
 use super::answers::{GrubDefaults, choose_disks, render};
 use super::kickstart::RootPassword;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::console::{Console, Serial};
-use crate::model::network::{Address, Network};
+use crate::model::network::{Address, Bond, Network, Port};
 use crate::model::profile::Disk;
 use flate2::{Compression, GzBuilder};
 use serde_json::json;
@@ -48,7 +49,7 @@ pub struct Alpine<'a> {
     pub keyboard: &'a str,
     /// As in /usr/share/zoneinfo.
     pub timezone: &'a str,
-    /// Bond and address; a bond's ports by name.
+    /// Bond and address.
     pub network: &'a Network,
     /// Host name, with or without a domain.
     pub hostname: Option<&'a str>,
@@ -69,6 +70,8 @@ pub struct Alpine<'a> {
     /// The operator's own answer file, in place of ours: disks are its affair then.
     pub own: Option<&'a [u8]>,
 }
+
+const BOND: &str = "etc/isowright/bond";
 
 /// Boot services of a system in memory, by runlevel (aports, scripts/genapkovl-dhcp.sh).
 const SERVICES: [(&str, &[&str]); 3] = [
@@ -134,15 +137,8 @@ impl Alpine<'_> {
                 (if address.addr.is_ipv4() { "inet" } else { "inet6" }, "static")
             }
         };
-        if let Some(b) = &self.network.bond {
-            let ports: Vec<String> = b.named_ports().into_iter().map(|(n, _)| n).collect();
-            lines.push(format!("bond-slaves {}", ports.join(" ")));
-            for (option, value) in b.options() {
-                lines.push(format!("bond-{} {value}", option.replace('_', "-")));
-            }
-            // The initramfs' address stays on its port, and so would the way to the neighbours.
-            lines.extend(ports.iter().map(|p| format!("up ip addr flush dev {p}")));
-            lines.extend(b.mtu.map(|m| format!("up ip link set dev {} mtu {m}", b.name)));
+        if self.network.bond.is_some() {
+            lines.insert(0, format!("pre-up /{BOND}"));
         }
         render(
             "alpine-interfaces",
@@ -152,6 +148,22 @@ impl Alpine<'_> {
                 "family": family,
                 "method": method,
                 "lines": lines,
+            }),
+        )
+    }
+
+    /// What brings the bond up.
+    fn bond(b: &Bond) -> Result<String> {
+        let ports: Vec<String> = b.ports.iter().map(Port::to_string).collect();
+        render(
+            "alpine-bond",
+            include_str!("../../templates/alpine-bond.sh.jinja"),
+            json!({
+                "name": b.name,
+                "options": b.options(),
+                "mtu": b.mtu,
+                "ports": ports.join(" "),
+                "macs": b.ports.iter().any(|p| matches!(p, Port::Mac(_))),
             }),
         )
     }
@@ -196,9 +208,8 @@ impl Alpine<'_> {
         }
         let answers = self.answers()?;
         tar.file("etc/isowright/answers", 0o600, self.own.unwrap_or(answers.as_bytes()))?;
-        let mut world = vec!["alpine-base", "openssh"];
-        if self.network.bond.is_some() {
-            world.push("bonding");
+        if let Some(b) = &self.network.bond {
+            tar.file(BOND, 0o755, Self::bond(b)?.as_bytes())?;
             tar.file("etc/network/interfaces", 0o644, self.interfaces()?.as_bytes())?;
             tar.service("boot", "networking")?;
         }
@@ -206,7 +217,7 @@ impl Alpine<'_> {
             let lines: String = dns.iter().map(|d| format!("nameserver {d}\n")).collect();
             tar.file("etc/resolv.conf", 0o644, lines.as_bytes())?;
         }
-        tar.file("etc/apk/world", 0o644, (world.join("\n") + "\n").as_bytes())?;
+        tar.file("etc/apk/world", 0o644, b"alpine-base\nopenssh\n")?;
         for (runlevel, services) in SERVICES {
             for s in services {
                 tar.service(runlevel, s)?;

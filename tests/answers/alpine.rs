@@ -17,11 +17,11 @@ fn alpine_facts() -> Facts {
     }
 }
 
-/// The mixtures that Alpine can have: no bond by MAC address, no fixed IPv6 address.
+/// The mixtures that Alpine can have: no fixed IPv6 address.
 fn alpine_profiles() -> Vec<(String, Profile)> {
     let mut all = profiles();
-    all.retain(|(name, _)| !name.starts_with("by MAC") && !name.contains("static6"));
-    assert!(all.len() > 20);
+    all.retain(|(name, _)| !name.contains("static6"));
+    assert!(all.len() > 30);
     all
 }
 
@@ -130,7 +130,8 @@ fn what_the_overlay_runs_is_shell_and_wipes_only_unattended() {
         let starts = profile.unattended || profile.install.root_password_hash.is_some();
         assert_eq!(start.is_some(), starts, "{name}");
         assert_eq!(all.contains_key("etc/runlevels/default/local"), starts, "{name}");
-        assert_eq!(scripts, 1 + usize::from(starts), "{name}: GRUB's and ours");
+        let bond = profile.network.bond.is_some();
+        assert_eq!(scripts, 1 + usize::from(starts) + usize::from(bond), "{name}: GRUB's and ours");
         for word in ["setup-disk", "ERASE_DISKS", "reboot"] {
             let there = all.values().any(|(_, text)| text.contains(word));
             assert_eq!(there, profile.unattended, "{name}: {word}");
@@ -156,25 +157,100 @@ fn the_bond_stands_in_the_live_system_and_in_the_answers() {
         "\taddress 192.0.2.10",
         "\tnetmask 255.255.255.0",
         "\tgateway 192.0.2.1",
-        "\tbond-slaves eth0 eth1",
-        "\tbond-mode 802.3ad",
-        "\tbond-xmit-hash-policy layer3+4",
-        "\tup ip addr flush dev eth1",
+        "\tpre-up /etc/isowright/bond",
     ] {
         assert!(interfaces.lines().any(|l| l == line), "{line}: {interfaces}");
     }
     assert!(all["etc/isowright/answers"].1.contains(interfaces.trim_end()));
-    assert!(all["etc/apk/world"].1.contains("bonding\n"));
     assert_eq!(all["etc/runlevels/boot/networking"].1, "/etc/init.d/networking");
     let args: Vec<String> = d.args.iter().map(|a| format!("{:?}", a.op)).collect();
     let ip = "Set(\"ip=192.0.2.10::192.0.2.1:255.255.255.0:::none:192.0.2.53\")";
     assert!(args.iter().any(|a| a == ip), "{args:?}");
 }
 
+/// What the bond's script did to a /sys/class/net with two ports: the driver's files, and ip's words.
+fn bonded(profile: &Profile, runs: usize) -> (BTreeMap<String, String>, String) {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let net = dir.path().join("net");
+    for (port, mac) in [("eth0", "52:54:00:00:00:01"), ("eth1", "52:54:00:00:00:02")] {
+        std::fs::create_dir_all(net.join(port).join("device")).expect("mkdir");
+        std::fs::write(net.join(port).join("address"), format!("{mac}\n")).expect("write");
+    }
+    let all = entries(overlay(&draft(Family::Alpine, &alpine_facts(), profile)));
+    let script =
+        all["etc/isowright/bond"].1.replace("/sys/class/net", net.to_str().expect("utf-8"));
+    // The driver makes the folder, and gathers the ports.
+    let driver = net.join("bond0/bonding");
+    std::fs::create_dir_all(&driver).expect("mkdir");
+    std::fs::write(driver.join("slaves"), "").expect("write");
+    let script = script.replace("\" >\"$bond/slaves\"", "\" >>\"$bond/slaves\"");
+    let head = "modprobe() { return 1; }\nip() { echo \"ip $*\" >>ip; }\n";
+    for _ in 0..runs {
+        let mut sh = Command::new("dash");
+        let program = head.to_owned() + &script;
+        judged(sh.args(["-uc", &program]).current_dir(dir.path()), "bond");
+    }
+    let mut files = BTreeMap::new();
+    for folder in [&driver, &net.join("bond0")] {
+        for entry in std::fs::read_dir(folder).expect("folder").map(|e| e.expect("entry")) {
+            if let Ok(text) = std::fs::read_to_string(entry.path()) {
+                files.insert(entry.file_name().into_string().expect("utf-8"), text);
+            }
+        }
+    }
+    (files, std::fs::read_to_string(dir.path().join("ip")).expect("ip was called"))
+}
+
+#[test]
+fn the_bond_is_made_once_of_ports_by_name_or_address() {
+    for bond in [BOND, BY_MAC] {
+        let profile =
+            Profile::from_toml(&format!("console = []\n{bond}"), "test").expect("profile");
+        let (files, ip) = bonded(&profile, 2);
+        for (file, text) in [
+            ("mode", "802.3ad\n"),
+            ("lacp_rate", "slow\n"),
+            ("miimon", "100\n"),
+            ("xmit_hash_policy", "layer3+4\n"),
+            ("slaves", "+eth0\n+eth1\n"),
+        ] {
+            assert_eq!(files[file], text, "{bond}");
+        }
+        assert_eq!(files.get("mtu").map(String::as_str), (bond == BY_MAC).then_some("9000\n"));
+        let port = |p: &str| format!("ip link set dev {p} down\nip addr flush dev {p}\n");
+        assert_eq!(ip, port("eth0") + &port("eth1"), "{bond}");
+    }
+}
+
+#[test]
+fn busybox_ifup_reads_the_interfaces() {
+    let Some(busybox) = packaged("/bin/busybox", "busybox") else { return };
+    let dir = tempfile::tempdir().expect("tempdir");
+    let file = dir.path().join("interfaces");
+    for address in ["", STATIC] {
+        let text = format!("console = []\n{BOND}{address}");
+        let profile = Profile::from_toml(&text, "test").expect("profile");
+        let all = entries(overlay(&draft(Family::Alpine, &alpine_facts(), &profile)));
+        std::fs::write(&file, &all["etc/network/interfaces"].1).expect("write");
+        let mut ifup = Command::new(&busybox);
+        let out =
+            ifup.args(["ifup", "-n", "-v", "-i"]).arg(&file).arg("bond0").output().expect("starts");
+        let said = String::from_utf8([out.stdout, out.stderr].concat()).expect("utf-8");
+        assert!(out.status.success(), "{said}");
+        assert!(said.starts_with("/etc/isowright/bond\n"), "{said}");
+        let wanted = if address.is_empty() {
+            "udhcpc"
+        } else {
+            "ip route add default via 192.0.2.1 dev bond0"
+        };
+        assert!(said.contains(wanted), "{said}");
+    }
+}
+
 /// Stand-ins of Alpine's tools; `fails` does.
 fn tools(dir: &Path, fails: Option<&str>) {
     std::fs::create_dir(dir).expect("mkdir");
-    for tool in ["setup-alpine", "chpasswd", "apk", "setup-disk", "reboot"] {
+    for tool in ["setup-alpine", "chpasswd", "apk", "setup-disk", "reboot", "sleep"] {
         let text = match tool {
             _ if fails == Some(tool) => "#!/bin/sh\nexit 1\n",
             "setup-disk" => {
@@ -244,8 +320,8 @@ fn alpine_says_what_it_can_not_do() {
         let mut d = Draft::default();
         Family::Alpine.say(facts, &profile, &mut d).map(|()| d)
     };
-    let d = say(&alpine_facts(), BY_MAC).expect("says");
-    assert!(d.unsaid.iter().any(|u| u.setting == "network.bond.ports"), "{:?}", d.unsaid);
+    let d = say(&alpine_facts(), "[install]\nlocale = \"de_DE.UTF-8\"\n").expect("says");
+    assert!(d.unsaid.iter().any(|u| u.setting == "install.locale"), "{:?}", d.unsaid);
     say(&alpine_facts(), STATIC6).expect_err("no fixed IPv6 address");
     let d = say(&alpine_facts(), &format!("unattended = true\n{INSTALL}")).expect("says");
     let told = d.notes.iter().filter(|n| n.warning).any(|n| n.text.contains("beside boot.ipxe"));
