@@ -80,10 +80,8 @@ fn every_fixture_gets_its_recipe() {
         let by_label = ["generic-linux", "opensuse-leap-16-agama", "sles-16-full"];
         assert_eq!(s.assumed, by_label.contains(&name), "{name}");
         let files = s.recipe.boot_files(&tree);
-        // Of those that need a pair from elsewhere, Ubuntu's server medium brings one itself, and
-        // Alpine's modules must fit it.
-        let both = ["alpine-3.20", "ubuntu-18.04-server"];
-        let wanted = s.recipe.netboot.is_none() || both.contains(&name);
+        // Of those that need a pair from elsewhere, Ubuntu's server medium brings one itself.
+        let wanted = s.recipe.netboot.is_none() || name == "ubuntu-18.04-server";
         assert_eq!(files.is_some(), wanted, "{name}: {files:?}");
     }
 }

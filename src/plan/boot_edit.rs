@@ -106,12 +106,18 @@ pub(super) fn entry_cmdline(inputs: &Inputs) -> Cmdline {
 
 /// What is known of the kernel that the operator brings, if any.
 pub(super) fn brought(inputs: &Inputs) -> Option<Brought> {
-    let Inputs { media, recipe, target, .. } = inputs;
+    let Inputs { media, docs, recipe, target, .. } = inputs;
     let pair = target.netboot.as_ref()?;
-    let own = recipe.boot_files(&media.tree).and_then(|(kernel, _)| media.tree.file(&kernel).ok());
+    let of_entry = match choose_entry(media, docs, target).ok()?.map(|e| e.entry.payload) {
+        Some(Payload::Linux { kernel, .. }) => Some(kernel),
+        _ => None,
+    };
+    let own = of_entry
+        .and_then(|k| piece(media, &k, "").ok().map(|p| p.content))
+        .or_else(|| media.tree.file(&recipe.boot_files(&media.tree)?.0).ok().cloned());
     Some(Brought {
         release: bzimage::release(&pair.kernel.1),
-        medium: own.and_then(bzimage::release),
+        medium: own.as_ref().and_then(bzimage::release),
     })
 }
 
