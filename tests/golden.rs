@@ -5,6 +5,8 @@
 mod support;
 
 use isowright::content::Content;
+use isowright::content::tree::{Node, Tree};
+use isowright::error::ErrorKind;
 use isowright::format::cpio;
 use isowright::media::Media;
 use isowright::model::profile::Profile;
@@ -16,7 +18,17 @@ use std::path::{Path, PathBuf};
 /// The plan for a fixture, its console and bond as in the bundled profile.
 fn planned(name: &str, unattended: bool) -> Plan {
     let (tree, volume_id) = support::fixture(name);
-    let media = Media::of_tree(&format!("{name}.iso"), &volume_id, tree);
+    plan_of(name, (tree, &volume_id), b"a stand-in\n".to_vec(), unattended).unwrap()
+}
+
+/// The plan for files and label; `brought` is the kernel that comes from elsewhere, if one is wanted.
+fn plan_of(
+    name: &str,
+    (tree, volume_id): (Tree, &str),
+    brought: Vec<u8>,
+    unattended: bool,
+) -> isowright::error::Result<Plan> {
+    let media = Media::of_tree(&format!("{name}.iso"), volume_id, tree);
     let recipes = recipe::bundled().unwrap();
     let labels = recipe::label::labels(&recipes).unwrap();
     let (docs, identity) = (media.boot_docs(), media.identity(&labels));
@@ -29,7 +41,7 @@ fn planned(name: &str, unattended: bool) -> Plan {
     let stand_in = |name: &str, bytes: Vec<u8>| (name.to_owned(), Content::from(bytes));
     let on_medium = recipe.boot_files(&media.tree).is_some();
     let netboot = recipe.netboot.as_ref().filter(|_| !on_medium).map(|_| NetbootPair {
-        kernel: stand_in("linux", b"a stand-in\n".to_vec()),
+        kernel: stand_in("linux", brought),
         initrd: stand_in("initrd.gz", cpio::archive(&[]).and_then(|c| c.read_all(1000)).unwrap()),
     });
     let target = Target { extent: Extent::AsNeeded, netboot, ..Target::default() };
@@ -41,7 +53,6 @@ fn planned(name: &str, unattended: bool) -> Plan {
         profile: &profile,
         target: &target,
     })
-    .unwrap()
 }
 
 /// Paths of the fixture's files stand without the offset 0 that a loose file has.
@@ -51,7 +62,13 @@ fn shown(plan: &Plan) -> String {
 
 /// Every text file that we make, and the files in the initrd.
 fn made(plan: &Plan) -> Vec<(String, String)> {
-    let text = |c: &Content| String::from_utf8(c.read_all(1 << 20).unwrap()).unwrap();
+    let text = |c: &Content| {
+        let bytes = c.read_all(1 << 20).unwrap();
+        if bytes.starts_with(&[0x1f, 0x8b]) {
+            return unpacked(&bytes);
+        }
+        String::from_utf8(bytes).unwrap()
+    };
     let mut out: Vec<(String, String)> = plan
         .files
         .iter()
@@ -64,6 +81,22 @@ fn made(plan: &Plan) -> Vec<(String, String)> {
         for path in added {
             out.push((format!("initrd{}", path.replace('/', "_")), in_cpio(&bytes, &path[1..])));
         }
+    }
+    out
+}
+
+/// A tar.gz as text: each entry's line, and what is in it.
+fn unpacked(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(bytes));
+    for entry in tar.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let header = entry.header();
+        let link =
+            entry.link_name().unwrap().map_or(String::new(), |l| format!(" -> {}", l.display()));
+        let path = entry.path().unwrap().display().to_string();
+        writeln!(out, "==> {:o} {path}{link}", header.mode().unwrap()).unwrap();
+        std::io::Read::read_to_string(&mut entry, &mut out).unwrap();
     }
     out
 }
@@ -143,6 +176,8 @@ fn every_plan_covers_each_layer_and_says_it_for_machines_too() {
                 "\"storage\"",
                 "inst.auto=",
                 "isowright-install.service",
+                "setup-disk",
+                "ERASE_DISKS",
             ] {
                 // Ignition's files stand below that word too.
                 if word == "\"storage\"" && file.ends_with(".ign") {
@@ -152,4 +187,25 @@ fn every_plan_covers_each_layer_and_says_it_for_machines_too() {
             }
         }
     }
+}
+
+#[test]
+fn alpines_modules_must_fit_the_kernel_that_is_brought() {
+    let kernel = |release: &str| {
+        let mut bytes = vec![0; 0x400];
+        bytes[0x202..0x206].copy_from_slice(b"HdrS");
+        bytes[0x20e..0x210].copy_from_slice(&0x200u16.to_le_bytes());
+        bytes.extend_from_slice(release.as_bytes());
+        bytes.extend_from_slice(b" (builder) #1\0");
+        bytes
+    };
+    let plan = |brought: &str| {
+        let (mut tree, volume_id) = support::fixture("alpine-3.20");
+        let medium = Content::from(kernel("6.6.49-0-lts"));
+        tree.insert("boot/vmlinuz-lts".parse().unwrap(), Node::file(medium));
+        plan_of("alpine", (tree, &volume_id), kernel(brought), false)
+    };
+    plan("6.6.49-0-lts").unwrap();
+    let e = plan("6.6.31-0-lts").unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Conflict, "{e}");
 }

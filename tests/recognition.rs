@@ -20,6 +20,8 @@ fn known(tree: &Tree, volume_id: &str) -> Identity {
 const WANTED: &[(&str, &str, &str, &str, &str)] = &[
     ("almalinux-10-dvd", "AlmaLinux", "10.0", "dvd", "almalinux"),
     ("almalinux-9-dvd", "AlmaLinux", "9.4", "dvd", "almalinux"),
+    ("alpine-3.20", "Alpine Linux", "3.20.3", "standard", "alpine"),
+    ("arch-202402", "Arch Linux", "2024.02.01", "", "arch"),
     ("centos-7-dvd", "CentOS", "7.9", "dvd", "centos"),
     ("centos-stream-9-dvd", "CentOS Stream", "9", "dvd", "centos-stream"),
     ("debian-12-dvd", "Debian GNU/Linux", "12.5.0", "dvd", "debian"),
@@ -28,9 +30,13 @@ const WANTED: &[(&str, &str, &str, &str, &str)] = &[
     ("devuan-5-netinst", "Devuan GNU/Linux", "5.0.0", "netinst", "devuan"),
     ("fedora-40-server", "Fedora", "40", "dvd", "fedora"),
     ("fedora-coreos-40", "Fedora CoreOS", "40.20240416.3.1", "", "fedora-coreos"),
+    ("fedora-live-40", "Fedora", "40", "live", "fedora-live"),
     ("flatcar", "Flatcar Container Linux", "", "", "flatcar"),
     ("generic-linux", "", "", "", "generic"),
+    ("gentoo-2023", "Gentoo", "", "", "gentoo"),
+    ("gentoo-2026", "Gentoo", "", "", "gentoo"),
     ("harvester-1.3", "Harvester", "1.3.1", "", "harvester"),
+    ("nixos-24.05", "NixOS", "24.05.1503.752c634c09ce", "", "nixos"),
     ("openshift-agent", "Customized CoreOS", "4.17", "", "openshift-agent"),
     ("opensuse-leap-15.6-dvd", "openSUSE Leap", "15.6", "dvd", "opensuse-leap"),
     ("opensuse-leap-15.6-net", "openSUSE Leap", "15.6", "net", "opensuse-leap"),
@@ -44,12 +50,15 @@ const WANTED: &[(&str, &str, &str, &str, &str)] = &[
     ("rocky-9-minimal", "Rocky Linux", "9.4", "minimal", "rocky"),
     ("sles-15-sp6-full", "SUSE Linux Enterprise Server", "15.6", "", "sles"),
     ("sles-16-full", "SUSE Linux Enterprise", "16", "live", "sles-16"),
+    ("systemrescue-11", "SystemRescue", "11.00", "", "systemrescue"),
     ("talos-1.7", "Talos", "1.7.6", "", "talos"),
+    ("truenas-24.10", "TrueNAS SCALE", "", "live", "truenas-scale"),
     ("ubuntu-18.04-server", "Ubuntu-Server", "18.04.6", "", "ubuntu-legacy"),
     ("ubuntu-20.04-live-server", "Ubuntu-Server", "20.04.6", "live", "ubuntu-server"),
     ("ubuntu-22.04-live-server", "Ubuntu-Server", "22.04.4", "live", "ubuntu-server"),
     ("ubuntu-24.04-desktop", "Ubuntu", "24.04.1", "live", "ubuntu-desktop"),
     ("ubuntu-24.04-live-server", "Ubuntu-Server", "24.04.1", "live", "ubuntu-server"),
+    ("vyos-1.5", "VyOS", "2026.02.03-0025-rolling", "live", "vyos"),
 ];
 
 #[test]
@@ -124,6 +133,8 @@ fn a_wrong_label_does_not_outweigh_the_mediums_own_word() {
 fn families_speak_for_every_fixture() {
     let metal = Profile::metal().expect("metal");
     let recipes = bundled().expect("recipes");
+    let only =
+        |paths: &[&str]| Hosted::only(paths.iter().map(|p| p.parse().expect("path")).collect());
     for name in fixtures() {
         let (tree, volume_id) = fixture(&name);
         let id = known(&tree, &volume_id);
@@ -134,9 +145,6 @@ fn families_speak_for_every_fixture() {
         let hosted = match name.as_str() {
             n if n.starts_with("debian-1") || n.starts_with("devuan") => Hosted::default(),
             "generic-linux" | "opensuse-leap-15.6-net" | "ubuntu-18.04-server" => Hosted::default(),
-            "opensuse-leap-16-agama" => {
-                Hosted::only(vec!["LiveOS/squashfs.img".parse().expect("path")])
-            }
             n if n.starts_with("ubuntu-") => Hosted::medium(),
             "flatcar" | "talos-1.7" | "proxmox-ve-8" => Hosted::default(),
             "fedora-coreos-40" | "rhcos-4.16" | "openshift-agent" => {
@@ -146,9 +154,26 @@ fn families_speak_for_every_fixture() {
                 medium: true,
                 ..Hosted::only(vec!["rootfs.squashfs".parse().expect("path")])
             },
-            "debian-live-12" => {
-                Hosted::only(vec!["live/filesystem.squashfs".parse().expect("path")])
+            "gentoo-2023" | "gentoo-2026" | "nixos-24.05" => Hosted::default(),
+            "debian-live-12" | "vyos-1.5" => only(&["live/filesystem.squashfs"]),
+            "fedora-live-40" | "opensuse-leap-16-agama" => only(&["LiveOS/squashfs.img"]),
+            "alpine-3.20" => only(&[
+                "apks/x86_64/APKINDEX.tar.gz",
+                "apks/x86_64/alpine-base-3.20.3-r0.apk",
+                "apks/x86_64/alpine-conf-3.18.0-r1.apk",
+                "apks/x86_64/bonding-2.8-r3.apk",
+                "apks/x86_64/openssh-9.7_p1-r4.apk",
+                "boot/modloop-lts",
+            ]),
+            "arch-202402" => only(&[
+                "arch/x86_64/airootfs.sfs",
+                "arch/x86_64/airootfs.sfs.cms.sig",
+                "arch/x86_64/airootfs.sha512",
+            ]),
+            "systemrescue-11" => {
+                only(&["sysresccd/x86_64/airootfs.sfs", "sysresccd/x86_64/airootfs.sha512"])
             }
+            "truenas-24.10" => Hosted::medium(),
             _ => Hosted::whole_tree(),
         };
         assert_eq!(draft.hosted, hosted, "{name}");
@@ -186,6 +211,16 @@ fn debian_asks_for_what_its_media_have_not() {
 }
 
 #[test]
+fn alpine_asks_for_a_kernel_with_network_drivers() {
+    let recipes = bundled().expect("recipes");
+    let (tree, volume_id) = fixture("alpine-3.20");
+    let id = known(&tree, &volume_id);
+    let recipe = select(&recipes, &id, &tree, true).expect("selects").recipe;
+    let ask = recipe.netboot.as_ref().expect("netboot").ask(&id);
+    assert!(ask.contains("/alpine/v3.20/releases/x86_64/netboot-3.20.3/"), "{ask}");
+}
+
+#[test]
 fn a_live_medium_of_a_known_vendor_is_not_taken_for_its_installer() {
     let tree: Tree = ["LiveOS/squashfs.img", "images/pxeboot/vmlinuz", "images/pxeboot/initrd.img"]
         .iter()
@@ -195,5 +230,5 @@ fn a_live_medium_of_a_known_vendor_is_not_taken_for_its_installer() {
     assert_eq!(id.distro.as_ref().expect("distro").value, "Fedora");
     assert_eq!(id.variant.as_ref().expect("variant").value, "live");
     let recipes = bundled().expect("recipes");
-    assert_eq!(select(&recipes, &id, &tree, true).expect("selects").recipe.name, "generic");
+    assert_eq!(select(&recipes, &id, &tree, true).expect("selects").recipe.name, "fedora-live");
 }

@@ -4,6 +4,7 @@
 use crate::content::path::TreePath;
 use crate::error::{Error, Result};
 use crate::model::arch::Arch;
+use crate::model::cmdline::Cmdline;
 use crate::model::console::Console;
 use crate::model::profile::Delivery;
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,27 @@ pub struct Facts {
     pub ram_mib: u64,
     /// What the recipe says must be hosted; the family may find that less will do.
     pub hosted: Hosted,
+    /// Kernel arguments of the medium's own boot entry, as they stand there.
+    pub entry: Cmdline,
+    /// Where the operator brings a kernel: its release, and that of the medium's own, `6.6.31-0-lts` each;
+    /// empty where it can't be read.
+    pub brought: Option<Brought>,
+}
+
+/// Releases of the kernel that the operator brings and of the medium's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Brought {
+    /// The operator's.
+    pub release: Option<String>,
+    /// The medium's.
+    pub medium: Option<String>,
+}
+
+impl Brought {
+    /// True where both are known and differ: the medium's modules are of no use then.
+    pub fn differs(&self) -> bool {
+        matches!((&self.release, &self.medium), (Some(a), Some(b)) if a != b)
+    }
 }
 
 impl Facts {

@@ -9,6 +9,7 @@ mod casper;
 mod console;
 mod coreos;
 mod debian_installer;
+mod dracut_live;
 pub mod draft;
 mod flatcar;
 mod generic;
@@ -16,6 +17,7 @@ mod gentoo;
 mod harvester;
 mod ignition;
 mod linuxrc;
+mod live;
 mod live_boot;
 mod nixos;
 mod proxmox;
@@ -38,6 +40,8 @@ pub enum Family {
     DebianInstaller,
     /// Debian live (live-boot).
     LiveBoot,
+    /// Live media with dracut's initrd: Fedora, EL.
+    DracutLive,
     /// Ubuntu's live media, server and desktop: casper, subiquity.
     Casper,
     /// SUSE up to 15 and Tumbleweed: linuxrc and YaST.
@@ -74,6 +78,7 @@ impl Family {
         Family::Anaconda,
         Family::DebianInstaller,
         Family::LiveBoot,
+        Family::DracutLive,
         Family::Casper,
         Family::Linuxrc,
         Family::Agama,
@@ -104,6 +109,7 @@ impl Family {
             Family::Proxmox => Some(AnswerKind::Proxmox),
             Family::Harvester => Some(AnswerKind::Harvester),
             Family::LiveBoot
+            | Family::DracutLive
             | Family::Archiso
             | Family::Nixos
             | Family::Gentoo
@@ -121,6 +127,7 @@ impl Family {
             Family::Anaconda => anaconda::say(facts, profile, draft),
             Family::DebianInstaller => debian_installer::say(facts, profile, draft),
             Family::LiveBoot => live_boot::say(facts, profile, draft),
+            Family::DracutLive => dracut_live::say(facts, profile, draft),
             Family::Casper => casper::say(facts, profile, draft),
             Family::Linuxrc => linuxrc::say(facts, profile, draft),
             Family::Agama => agama::say(facts, profile, draft),

@@ -1,9 +1,11 @@
 //! SYNTAX. Bytes and text to values and back. Formats know no distribution, no profile and no sink.
 
 pub mod agama;
+pub mod alpine;
 pub mod answers;
 pub mod autoinstall;
 pub mod autoyast;
+pub mod bzimage;
 pub mod cpio;
 pub mod diskinfo;
 pub mod dracut;

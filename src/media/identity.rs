@@ -4,7 +4,8 @@
 
 use super::appliance;
 use super::labels::{self, Labels, Reading};
-use super::suse;
+
+use super::{markers, suse};
 use crate::content::path::TreePath;
 use crate::content::tree::Tree;
 use crate::format::diskinfo::{parse_discinfo, parse_disk_info};
@@ -24,7 +25,7 @@ pub struct Fact<T> {
 }
 
 impl<T> Fact<T> {
-    fn read(value: T, evidence: impl Into<String>) -> Option<Self> {
+    pub(super) fn read(value: T, evidence: impl Into<String>) -> Option<Self> {
         Some(Fact { value, evidence: evidence.into(), assumed: false })
     }
 
@@ -86,6 +87,7 @@ pub fn identify(tree: &Tree, volume: &VolumeLabels, labels: &Labels) -> Identity
     };
     appliance::identify(tree, &mut id);
     from_treeinfo(tree, &mut id);
+    markers::read(tree, &mut id);
     from_disk_info(tree, &mut id);
     from_discinfo(tree, &mut id);
     suse::identify(tree, &mut id);
@@ -95,7 +97,8 @@ pub fn identify(tree: &Tree, volume: &VolumeLabels, labels: &Labels) -> Identity
     id
 }
 
-fn small_file(tree: &Tree, path: &str) -> Option<Vec<u8>> {
+/// The bytes of a file that only says what the medium is.
+pub(super) fn small_file(tree: &Tree, path: &str) -> Option<Vec<u8>> {
     let (_, content) = tree.file_any_case(&TreePath::new(path).ok()?)?;
     content.read_all(256 << 10).ok()
 }
@@ -246,6 +249,9 @@ fn from_layout(tree: &Tree, id: &mut Identity) {
     if id.codename.is_none() {
         id.codename = suite(tree);
     }
+    if id.arch.is_none() {
+        id.arch = from_loader(tree);
+    }
     if id.variant.is_some() {
         return;
     }
@@ -265,6 +271,21 @@ fn from_layout(tree: &Tree, id: &mut Identity) {
     } else {
         None
     };
+}
+
+/// The architecture that UEFI's loader is named for, where there is but one.
+fn from_loader(tree: &Tree) -> Option<Fact<Arch>> {
+    let names = [("X64", Arch::X86_64), ("AA64", Arch::Aarch64), ("RISCV64", Arch::Riscv64)];
+    let path = |name: &str| format!("EFI/BOOT/BOOT{name}.EFI");
+    let there =
+        |name: &str| TreePath::new(path(name)).is_ok_and(|p| tree.file_any_case(&p).is_some());
+    let mut found = names.into_iter().filter(|(name, _)| there(name));
+    let (name, arch) = found.next()?;
+    // i386 media bring the 64-bit loader too.
+    if found.next().is_some() || there("IA32") {
+        return None;
+    }
+    Fact::read(arch, path(name))
 }
 
 /// The folder in `dists/` that is no alias (`stable`, `testing`).

@@ -5,6 +5,7 @@ mod appliance;
 pub mod bootdocs;
 pub mod identity;
 pub mod labels;
+mod markers;
 mod suse;
 
 use crate::content::Content;

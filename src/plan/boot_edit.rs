@@ -4,12 +4,13 @@ use super::{Chosen, Inputs, NetbootPair, Target};
 use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
-use crate::family::draft::{ArgOp, Draft, Note};
+use crate::family::draft::{ArgOp, Brought, Draft, Note};
+use crate::format::bzimage;
 use crate::format::treeinfo::TreeInfo;
 use crate::media::Media;
 use crate::media::bootdocs::BootDocs;
 use crate::media::identity::Identity;
-use crate::model::boot::{FoundEntry, Payload};
+use crate::model::boot::{BootEntry, FoundEntry, Payload};
 use crate::model::cmdline::Cmdline;
 use crate::plan::Origin;
 use crate::recipe::Recipe;
@@ -90,6 +91,34 @@ pub fn choose(inputs: &Inputs) -> Result<Start> {
         },
     };
     Ok(Start { entry, kernel, initrds, cmdline, notes })
+}
+
+/// Arguments of the entry that [`choose`] will take; none where there is none, or it can't be told which.
+pub(super) fn entry_cmdline(inputs: &Inputs) -> Cmdline {
+    match choose_entry(inputs.media, inputs.docs, inputs.target) {
+        Ok(Some(FoundEntry {
+            entry: BootEntry { payload: Payload::Linux { cmdline, .. }, .. },
+            ..
+        })) => cmdline,
+        _ => Cmdline::default(),
+    }
+}
+
+/// What is known of the kernel that the operator brings, if any.
+pub(super) fn brought(inputs: &Inputs) -> Option<Brought> {
+    let Inputs { media, docs, recipe, target, .. } = inputs;
+    let pair = target.netboot.as_ref()?;
+    let of_entry = match choose_entry(media, docs, target).ok()?.map(|e| e.entry.payload) {
+        Some(Payload::Linux { kernel, .. }) => Some(kernel),
+        _ => None,
+    };
+    let own = of_entry
+        .and_then(|k| piece(media, &k, "").ok().map(|p| p.content))
+        .or_else(|| media.tree.file(&recipe.boot_files(&media.tree)?.0).ok().cloned());
+    Some(Brought {
+        release: bzimage::release(&pair.kernel.1),
+        medium: own.as_ref().and_then(bzimage::release),
+    })
 }
 
 fn from_pair(pair: &NetbootPair, entry: Option<FoundEntry>, cmdline: Cmdline) -> Start {

@@ -52,12 +52,11 @@ pub fn plan(
     let missing: Vec<String> = named_below_base(&chosen.cmdline)
         .into_iter()
         .filter(|n| {
-            let dir = n.is_empty() || n.ends_with('/');
+            // A folder may stand without its slash, as alpine_repo has it.
             let p: Result<TreePath> = n.parse();
             !p.is_ok_and(|p| {
                 let beside = draft.beside.iter().map(|m| &m.path);
-                let mut all = files.keys().chain(beside);
-                if dir { all.any(|f| f.starts_with(&p)) } else { all.any(|f| *f == p) }
+                files.keys().chain(beside).any(|f| f.starts_with(&p))
             })
         })
         .collect();

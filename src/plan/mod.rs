@@ -202,6 +202,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan> {
     let facts = facts(inputs)?;
     let mut draft = Draft::default();
     recipe.family.say(&facts, profile, &mut draft)?;
+    let unattended = profile.unattended && draft.unsaid.iter().all(|u| u.setting != "unattended");
     heed_unsaid(&mut draft, profile.answers.lenient)?;
     for n in recipe.notes_for(identity) {
         draft.notes.push(Note { warning: n.warning, text: n.text.clone(), assumed: false });
@@ -235,7 +236,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan> {
         files,
         hosted_elsewhere,
         ram_mib: draft.ram_mib,
-        unattended: draft.unattended.unwrap_or(profile.unattended),
+        unattended: draft.unattended.unwrap_or(unattended),
         delivery: draft.delivery,
         coverage: draft.coverage,
         notes: draft.notes,
@@ -247,6 +248,8 @@ fn facts(inputs: &Inputs) -> Result<Facts> {
     let mut facts = recipe.facts(identity, &media.tree, media.image.len());
     facts.base_url = target.base_url.clone();
     facts.delivery = profile.answers.delivery;
+    facts.entry = boot_edit::entry_cmdline(inputs);
+    facts.brought = boot_edit::brought(inputs);
     let by_language = || target.own_answers.get(&recipe.family.answer_kind()?);
     let own = target.answers.as_ref().or_else(by_language);
     facts.own_answers =

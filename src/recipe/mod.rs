@@ -13,6 +13,7 @@ use crate::family::Family;
 use crate::family::draft::{Facts, Hosted, KickstartLine};
 use crate::media::identity::Identity;
 use crate::media::labels::LabelShape;
+use crate::model::cmdline::Cmdline;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -102,7 +103,8 @@ pub struct BootFiles {
 }
 
 /// A kernel and initrd that must be brought, for the medium's own can't netboot. In the strings,
-/// `{major}`, `{arch}` (Debian's spelling) and `{codename}` are replaced.
+/// `{major}`, `{series}` (`3.20`), `{version}`, `{arch}` (Debian's spelling), `{machine}` (the kernel's) and
+/// `{codename}` are replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Netboot {
@@ -328,6 +330,8 @@ impl Recipe {
             ram_payload: payload,
             ram_mib: self.ram_mib(payload, medium),
             hosted: self.hosted(tree),
+            entry: Cmdline::default(),
+            brought: None,
         }
     }
 
@@ -367,19 +371,28 @@ impl Netboot {
 /// Replaces the words in braces; `None` where the medium does not say one of them.
 fn fill(pattern: &str, id: &Identity) -> Option<String> {
     let mut s = pattern.to_owned();
+    let version = id.version.as_ref().map(|v| v.value.clone());
     for (word, value) in [
         ("{major}", id.major().map(|m| m.to_string())),
+        ("{series}", version.as_deref().and_then(series)),
+        ("{version}", version.clone()),
+        ("{machine}", id.arch.as_ref().map(|a| a.value.kernel().to_owned())),
         ("{arch}", id.arch.as_ref().map(|a| a.value.debian().to_owned())),
         ("{codename}", id.codename.as_ref().map(|c| c.value.clone())),
-        ("{version}", id.version.as_ref().map(|v| v.value.clone())),
     ] {
         if s.contains(word) {
-            let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'.';
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"._".contains(&b);
             let value = value.filter(|v| v.bytes().all(plain) && !v.contains(".."))?;
             s = s.replace(word, &value);
         }
     }
     Some(s)
+}
+
+/// The first two numbers of a version: `3.20` of `3.20.1`.
+fn series(version: &str) -> Option<String> {
+    let mut parts = version.split('.');
+    Some(format!("{}.{}", parts.next()?, parts.next()?))
 }
 
 /// A glob over a medium's paths: ASCII case ignored, `*` stays within a folder.

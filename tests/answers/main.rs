@@ -11,6 +11,8 @@ mod ubuntu;
 mod clusters;
 mod ignition;
 mod proxmox;
+mod alpine;
+mod live_media;
 
 use isowright::family::Family;
 use isowright::family::draft::{ArgOp, Aspect, Draft, Facts, Hosted, KickstartLine, Layer};

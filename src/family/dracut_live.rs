@@ -1,0 +1,69 @@
+//! Live media with dracut's initrd: Fedora, AlmaLinux, Rocky, CentOS. The system is one squashfs
+//! (or EROFS) image, fetched into memory.
+//!
+//! dracut.cmdline(7), "Booting live images". dracut's livenet module fetches what `root=live:URL`
+//! names, by 100 attempts of five seconds each, and hands it to dmsquash-live; a URL that ends in
+//! `.iso` is attached as a disc. The network is dracut's, so a bond stands before the image comes.
+
+use super::console::{self, Target};
+use super::draft::{ArgOp, BASE, Cover, Draft, Facts, Hosted};
+use super::live;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::dracut;
+use crate::model::network::{Bond, Network};
+use crate::model::profile::Profile;
+
+pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
+    let Profile {
+        console,
+        text: _,
+        unattended,
+        extra_args,
+        network,
+        install,
+        answers: _,
+        initrd: _,
+    } = profile;
+    let image = facts.hosted.files.first().ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "there is no LiveOS/squashfs.img on this medium")
+    })?;
+    draft.hosted = Hosted::only(vec![image.clone()]);
+    draft.arg(ArgOp::Remove("rd.live.check".into()), "there is no disc to check");
+    for word in ["iso-scan/filename", "rd.live.dir", "rd.live.squashimg"] {
+        draft.arg(ArgOp::Remove(word.into()), "it looks for a disc that is not there");
+    }
+    draft.arg(ArgOp::Remove("rd.live.ram".into()), "the image is in memory already");
+    let root = format!("root=live:{BASE}repo/{image}");
+    draft.arg(ArgOp::Set(root), "the system comes over HTTP into memory");
+    draft.arg(ArgOp::Set("rd.live.image".into()), "the root is a live image");
+    dracut_network(network, install.hostname.as_deref(), draft);
+    if let Some(h) = &install.hostname {
+        let word = format!("systemd.hostname={h}");
+        draft.arg(ArgOp::Set(word), "host name of the live system (systemd from 246 on)");
+    }
+    console::say(console, Target::Answers, draft);
+    console::extra(extra_args, draft);
+    super::installs_nothing(*unattended, install, &["hostname"], facts, draft);
+    draft.ram_mib = facts.ram_mib;
+    let bond = |b: &Bond| Cover::Set { how: dracut::bond_word(b) };
+    live::cover(console, network, live::SYSTEMD_LOGIN, bond, draft);
+    Ok(())
+}
+
+/// The network in dracut's words, for a live root that comes over it.
+fn dracut_network(network: &Network, hostname: Option<&str>, draft: &mut Draft) {
+    let why = match &network.bond {
+        Some(b) => format!("{} from the first packet on", b.name),
+        None => "network for the live system's image".to_owned(),
+    };
+    for word in ["ip", "bond"] {
+        draft.arg(ArgOp::Remove(word.into()), "the profile's network takes its place");
+    }
+    for word in dracut::words(network, hostname) {
+        if word.ends_with("=0") {
+            draft.arg(ArgOp::Set(word), "the profile names its ports eth0, eth1");
+        } else {
+            draft.arg(ArgOp::Append(word), &*why);
+        }
+    }
+}
