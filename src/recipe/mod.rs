@@ -321,6 +321,7 @@ impl Recipe {
             base_url: None,
             own_answers: None,
             delivery: None,
+            many_hosts: false,
             ram_payload: payload,
             ram_mib: self.ram_mib(payload, medium),
             hosted: self.hosted(tree),
