@@ -30,7 +30,7 @@ fn options(dir: &Path, expect: &str) -> Options {
     let mut o = Options::new(dir);
     o.nics = 2;
     o.expect = Some(regex::Regex::new(expect).unwrap());
-    o.timeout = Duration::from_secs(300);
+    o.timeout = Duration::from_secs(420);
     o
 }
 
