@@ -161,9 +161,10 @@ fn a_thousand_hosts_add_their_answers_and_no_kernel_or_initrd() {
     // Debian's are in small initrds, for its big one knows no host.
     let (mut hosts, metal) = (Hosts::default(), Profile::metal().unwrap());
     hosts.add_csv(&table(1000), "hosts.csv").unwrap();
-    let lines = hosts.hosts.iter().map(|h| {
-        format!("[[host]]\nname = \"{}\"\nmacs = [\"{}\"]\n", h.name, h.macs[0])
-    });
+    let lines = hosts
+        .hosts
+        .iter()
+        .map(|h| format!("[[host]]\nname = \"{}\"\nmacs = [\"{}\"]\n", h.name, h.macs[0]));
     let all = planned("debian-12-netinst", &lines.collect::<String>(), &metal, None);
     let of = |folder: &str| {
         all.files.iter().filter(|(p, _)| p.parts().next() == Some(folder.as_bytes())).count()
@@ -176,9 +177,10 @@ fn a_thousand_hosts_add_their_answers_and_no_kernel_or_initrd() {
 fn a_machine_that_is_not_listed_keeps_its_disks() {
     let mut profile = Profile::metal().unwrap();
     profile.unattended = true;
-    for (name, own) in
-        [("almalinux-9-dvd", "answers/_unlisted/ks.cfg"), ("debian-12-netinst", "hosts/_unlisted.img")]
-    {
+    for (name, own) in [
+        ("almalinux-9-dvd", "answers/_unlisted/ks.cfg"),
+        ("debian-12-netinst", "hosts/_unlisted.img"),
+    ] {
         let plan = planned(name, EXAMPLE, &profile, None);
         let answers = text(&plan, own);
         let listed = text(&plan, &own.replace("_unlisted", "db1.example.org"));
@@ -204,7 +206,8 @@ fn a_machine_that_is_not_listed_keeps_its_disks() {
 fn ones_own_answers_are_never_offered_to_a_machine_that_is_not_listed() {
     let (tmp, hosts) = folder("hosts.toml", EXAMPLE);
     let own = tmp.path().join("mine.ks.jinja");
-    std::fs::write(&own, "clearpart --all\nnetwork --hostname={{ profile.install.hostname }}\n").unwrap();
+    std::fs::write(&own, "clearpart --all\nnetwork --hostname={{ profile.install.hostname }}\n")
+        .unwrap();
     let out = tmp.path().join("tree");
     let dir = out.to_str().unwrap();
     let args = ["build", &demo(), "--hosts", &hosts, "--answers", own.to_str().unwrap(), "-o", dir];
@@ -357,7 +360,11 @@ fn verify_looks_at_each_host() {
     let script = out.join("boot.ipxe");
     let text = std::fs::read_to_string(&script).unwrap();
     for (from, to, words) in [
-        (":mac-52:54:00:00:02:03\n", "", "web1.example.org is not found by its address 52:54:00:00:02:03"),
+        (
+            ":mac-52:54:00:00:02:03\n",
+            "",
+            "web1.example.org is not found by its address 52:54:00:00:02:03",
+        ),
         ("set host web1.example.org\n", "", "no lines for host web1.example.org"),
         ("nic0,nic1,nic2,nic3:", "nic0,nic1:", "an entry lacks bond=bond0:nic0,nic1,nic2,nic3:"),
         ("console=ttyS1,115200n8", "", "lacks console=ttyS1"),
@@ -371,7 +378,8 @@ fn verify_looks_at_each_host() {
 
 #[test]
 fn a_job_and_tables_name_the_hosts_too() {
-    let (tmp, hosts) = folder("hosts.toml", "csv = \"rest.csv\"\n[role.db]\npackages = [\"chrony\"]\n");
+    let (tmp, hosts) =
+        folder("hosts.toml", "csv = \"rest.csv\"\n[role.db]\npackages = [\"chrony\"]\n");
     let rows = "hostname,macs,role\na,52:54:00:00:00:01,db\n";
     std::fs::write(tmp.path().join("rest.csv"), rows).unwrap();
     let job = tmp.path().join("job.toml");
@@ -391,21 +399,48 @@ fn a_job_and_tables_name_the_hosts_too() {
         assert!(!alone || said.contains("no role \"db\""), "{said}");
     }
     let v: serde_json::Value = serde_json::from_str(&ok(&["recipe", "schema", "hosts"])).unwrap();
-    assert!(v["properties"]["host"].is_object() && v["$defs"]["Host"]["properties"]["raid1"].is_object());
+    assert!(
+        v["properties"]["host"].is_object()
+            && v["$defs"]["Host"]["properties"]["raid1"].is_object()
+    );
 }
 
 #[test]
 fn slips_are_told_on_one_line_with_file_and_line() {
     for (name, text, words) in [
         ("hosts.toml", EXAMPLE.replace("address =", "adress ="), &["hosts.toml:", "adress"][..]),
-        ("hosts.toml", EXAMPLE.replace("02:01", "01:01"), &["hosts.toml:18", "db1.example.org's already"]),
-        ("hosts.toml", EXAMPLE.replace("\"52:54:00:00:03", "\"33:33:00:00:03"), &["hosts.toml:22", "no port has"]),
-        ("hosts.toml", EXAMPLE.replace("192.0.2.12/24", "192.0.2.11/24"), &["address 192.0.2.11 is"]),
-        ("hosts.toml", EXAMPLE.replace("web2.example.org", "DB1.example.org"), &["name db1.example.org is"]),
+        (
+            "hosts.toml",
+            EXAMPLE.replace("02:01", "01:01"),
+            &["hosts.toml:18", "db1.example.org's already"],
+        ),
+        (
+            "hosts.toml",
+            EXAMPLE.replace("\"52:54:00:00:03", "\"33:33:00:00:03"),
+            &["hosts.toml:22", "no port has"],
+        ),
+        (
+            "hosts.toml",
+            EXAMPLE.replace("192.0.2.12/24", "192.0.2.11/24"),
+            &["address 192.0.2.11 is"],
+        ),
+        (
+            "hosts.toml",
+            EXAMPLE.replace("web2.example.org", "DB1.example.org"),
+            &["name db1.example.org is"],
+        ),
         ("hosts.toml", EXAMPLE.replace("role = \"db\"", "role = \"bd\""), &["no role \"bd\""]),
-        ("hosts.toml", EXAMPLE.replace("\"nomodeset\"", "\"console=tty0\""), &["hosts.toml:22", "extra_args"]),
+        (
+            "hosts.toml",
+            EXAMPLE.replace("\"nomodeset\"", "\"console=tty0\""),
+            &["hosts.toml:22", "extra_args"],
+        ),
         ("hosts.toml", "[role.x]\n".into(), &["hosts.toml", "no hosts"]),
-        ("hosts.csv", "hostname,macs\na,52:54:00:00:00:01\na,52:54:00:00:00:02\n".into(), &["hosts.csv:3", "name a is a's"]),
+        (
+            "hosts.csv",
+            "hostname,macs\na,52:54:00:00:00:01\na,52:54:00:00:00:02\n".into(),
+            &["hosts.csv:3", "name a is a's"],
+        ),
         ("hosts.csv", "host,macs\na,b\n".into(), &["hosts.csv:"]),
     ] {
         let (_tmp, hosts) = folder(name, &text);

@@ -148,9 +148,9 @@ impl Hosts {
         let mut record = csv::StringRecord::new();
         while rows.read_record(&mut record).map_err(|e| csv_error(&e, name).hint(hint))? {
             let line = record.position().map_or(1, csv::Position::line);
-            let row: Row = record
-                .deserialize(Some(&headers))
-                .map_err(|e| csv_error(&e, name).source_name(format!("{name}:{line}")).hint(hint))?;
+            let row: Row = record.deserialize(Some(&headers)).map_err(|e| {
+                csv_error(&e, name).source_name(format!("{name}:{line}")).hint(hint)
+            })?;
             let host = row.host().map_err(|e| e.source_name(format!("{name}:{line}")))?;
             self.hosts.push(Host { place: format!("{name}:{line}"), ..host });
         }
@@ -386,7 +386,10 @@ mod tests {
             a.network.bond.expect("bond").ports.iter().map(Port::to_string).collect();
         assert_eq!(ports, ["52:54:00:00:00:01", "52:54:00:00:00:02"]);
         let Address::Static { address, gateway, .. } = a.network.address else { panic!("static") };
-        assert_eq!((address.to_string(), gateway), ("192.0.2.11/24".into(), "192.0.2.1".parse().ok()));
+        assert_eq!(
+            (address.to_string(), gateway),
+            ("192.0.2.11/24".into(), "192.0.2.1".parse().ok())
+        );
         let b = hosts.profile(&hosts.hosts[1], &base).expect("profile");
         assert!(!b.unattended && b.install.disk.devices == ["sda"] && !b.install.disk.raid1);
         assert_eq!(b.network.address, Address::Dhcp);
@@ -420,7 +423,11 @@ mod tests {
         let base = Profile::metal().expect("metal");
         for (from, to, words) in [
             ("disks = [", "diskz = [", "hosts.toml:"),
-            ("00:00:03", "00:00:02", "hosts.toml:6: b.example.org: MAC address 52:54:00:00:00:02 is a's already (hosts.toml:1)"),
+            (
+                "00:00:03",
+                "00:00:02",
+                "hosts.toml:6: b.example.org: MAC address 52:54:00:00:00:02 is a's already (hosts.toml:1)",
+            ),
             ("\"b.example.org\"", "\"A\"", "hosts.toml:6: A: name a is a's"),
             ("disks = [\"sda\"]", "address = \"192.0.2.11/28\"", "address 192.0.2.11 is a's"),
             ("00:00:02", "00:00:01", "twice"),

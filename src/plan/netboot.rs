@@ -161,7 +161,11 @@ impl<'a> Initrds<'a> {
         let origin = match &self.pieces[..] {
             [one] if ours.is_empty() => one.origin.clone(),
             several => Origin::Extended {
-                path: several.iter().map(|i| origin_name(&i.origin)).collect::<Vec<_>>().join(" + "),
+                path: several
+                    .iter()
+                    .map(|i| origin_name(&i.origin))
+                    .collect::<Vec<_>>()
+                    .join(" + "),
                 added: ours.iter().map(|e| format!("/{}", e.path)).collect(),
                 bytes: content.len() - was,
             },
@@ -210,8 +214,7 @@ pub(super) fn prologue(title: &str, needs_base: bool) -> String {
 
 /// What becomes of a machine that could not be started; `exit 1` is to follow.
 pub(super) fn epilogue(title: &str, needs_base: bool) -> String {
-    let mut s =
-        format!(":failed\necho isowright: {title} could not be started\ngoto end\n");
+    let mut s = format!(":failed\necho isowright: {title} could not be started\ngoto end\n");
     if needs_base {
         s.push_str(
             ":nobase\n\

@@ -7,8 +7,11 @@ use serde::Serialize;
 use std::fmt::Write;
 
 /// Folders whose files are summed up where there are more than [`LISTED`]: mark, and whose they are.
-const SUMMED: [(&str, char, &str); 3] =
-    [("answers", '+', "of the hosts"), ("hosts", '+', "of the hosts"), ("repo", '=', "of the medium")];
+const SUMMED: [(&str, char, &str); 3] = [
+    ("answers", '+', "of the hosts"),
+    ("hosts", '+', "of the hosts"),
+    ("repo", '=', "of the medium"),
+];
 /// Files of such a folder that are listed one by one before they are summed up.
 const LISTED: usize = 12;
 
@@ -38,7 +41,8 @@ pub fn text(plan: &Plan, all: bool) -> String {
     let wiped = plan.hosts.iter().filter(|h| h.unattended).count();
     if !plan.hosts.is_empty() && wiped > 0 {
         let of = plan.hosts.len();
-        let _ = writeln!(s, "  disks    WIPED on {wiped} of {of} hosts without a question; see Hosts");
+        let _ =
+            writeln!(s, "  disks    WIPED on {wiped} of {of} hosts without a question; see Hosts");
     } else {
         s.push_str(match plan.unattended {
             true => "  disks    WIPED: the install runs without a question (unattended)\n",
@@ -102,7 +106,8 @@ fn arguments(s: &mut String, plan: &Plan) {
 
 fn files(s: &mut String, plan: &Plan, all: bool) {
     let _ = writeln!(s, "\nFiles ({}, {})", plan.files.len(), human(plan.bytes()));
-    let folded = |p: &TreePath| SUMMED.iter().find(|(f, _, _)| p.parts().next() == Some(f.as_bytes()));
+    let folded =
+        |p: &TreePath| SUMMED.iter().find(|(f, _, _)| p.parts().next() == Some(f.as_bytes()));
     for (path, f) in plan.files.iter().filter(|(p, _)| folded(p).is_none()) {
         line(s, path, f);
     }

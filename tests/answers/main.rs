@@ -8,6 +8,8 @@ mod support;
 mod suse;
 mod ubuntu;
 
+mod metallized;
+
 use isowright::family::Family;
 use isowright::family::draft::{ArgOp, Aspect, Draft, Facts, Hosted, KickstartLine, Layer};
 use isowright::model::profile::{Delivery, Profile};

@@ -144,15 +144,10 @@ fn of_host(e: Error, name: &str) -> Error {
     e.path(format!("host {name}"))
 }
 
-fn say_each<'a>(
-    inputs: &Inputs,
-    hosts: &'a Hosts,
-    facts: &mut Facts,
-) -> Result<Vec<Machine<'a>>> {
+fn say_each<'a>(inputs: &Inputs, hosts: &'a Hosts, facts: &mut Facts) -> Result<Vec<Machine<'a>>> {
     let say = |host: &'a Host| {
         let profile = hosts.profile(host, inputs.profile)?;
-        let draft =
-            super::said(inputs, facts, &profile).map_err(|e| e.source_name(&host.place))?;
+        let draft = super::said(inputs, facts, &profile).map_err(|e| e.source_name(&host.place))?;
         Ok(Machine { name: &host.name, host: Some(host), profile, draft, chosen: none_yet() })
     };
     hosts.hosts.iter().map(say).collect()

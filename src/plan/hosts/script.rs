@@ -37,8 +37,7 @@ pub(super) fn boot_ipxe(c: &Common, machines: &[Machine]) -> Result<String> {
         machines.iter().map(|m| m.chosen.cmdline.split(' ').collect()).collect();
     let (head, tail) = common_ends(&cmdlines);
     let own = |words: &[&str]| words[head..words.len() - tail].join(" ").replace(BASE, url);
-    let needs_base =
-        c.base.is_none() && machines.iter().any(|m| m.chosen.cmdline.contains(BASE));
+    let needs_base = c.base.is_none() && machines.iter().any(|m| m.chosen.cmdline.contains(BASE));
 
     let mut s = netboot::prologue(c.title, needs_base);
     s.push_str("# Which machine is this? Any of its ports will do.\n");
@@ -181,9 +180,8 @@ mod tests {
     #[test]
     fn each_machines_own_words_keep_their_place() {
         let split = |s: &'static str| s.split(' ').collect::<Vec<_>>();
-        let ends = |all: &[&'static str]| {
-            common_ends(&all.iter().map(|s| split(s)).collect::<Vec<_>>())
-        };
+        let ends =
+            |all: &[&'static str]| common_ends(&all.iter().map(|s| split(s)).collect::<Vec<_>>());
         assert_eq!(ends(&["a b x c", "a b y z c"]), (2, 1));
         assert_eq!(ends(&["a b", "a b"]), (2, 0));
         assert_eq!(ends(&["a b", "a"]), (1, 0));
