@@ -70,8 +70,9 @@ fn planned(name: &str, hosts: &str, profile: &Profile, initrd: Option<&[u8]>) ->
         tree.insert("images/pxeboot/initrd.img".parse().unwrap(), Node::file(bytes.to_vec()));
     }
     let media = Media::of_tree(&format!("{name}.iso"), &volume_id, tree);
-    let (docs, identity) = (media.boot_docs(), media.identity());
     let recipes = recipe::bundled().unwrap();
+    let labels = recipe::label::labels(&recipes).unwrap();
+    let (docs, identity) = (media.boot_docs(), media.identity(&labels));
     let recipe = select::select(&recipes, &identity, &media.tree, true).unwrap().recipe;
     let stand_in = |name: &str, bytes: Vec<u8>| (name.to_owned(), Content::from(bytes));
     let empty = cpio::archive(&[]).and_then(|c| c.read_all(1000)).unwrap();
@@ -373,6 +374,20 @@ fn verify_looks_at_each_host() {
         assert_ne!(bent, text, "{from}");
         std::fs::write(&script, bent).unwrap();
         broken(words);
+    }
+}
+
+#[test]
+fn only_a_host_of_the_tree_can_be_booted_as_one() {
+    let (tmp, hosts) = folder("hosts.toml", EXAMPLE);
+    for (more, hint) in [(&["--hosts", &hosts][..], "db1.example.org"), (&[], "whoever comes")] {
+        let out = tmp.path().join(hint);
+        let dir = out.to_str().unwrap();
+        ok(&[&["build", &demo(), "-o", dir][..], more].concat());
+        let o = run(&["boot", dir, "--host", "nobody"]);
+        let said = String::from_utf8_lossy(&o.stderr).into_owned();
+        assert_eq!(o.status.code(), Some(2), "{said}");
+        assert!(said.contains("no host \"nobody\"") && said.contains(hint), "{said}");
     }
 }
 

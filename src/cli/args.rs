@@ -364,6 +364,9 @@ pub struct Boot {
     /// Network ports of the machine
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub nics: u8,
+    /// Be this one of the tree's hosts: a machine with its MAC addresses
+    #[arg(long, value_name = "NAME", conflicts_with = "nics")]
+    pub host: Option<String>,
     /// MiB of memory; what the tree needs where absent
     #[arg(long, value_name = "MIB")]
     pub memory: Option<u32>,

@@ -11,8 +11,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use toml::Spanned;
 
-/// More would make a boot script that takes iPXE seconds.
-pub const MAX_HOSTS: usize = 4000;
+/// More would make boot files of megabytes, which each machine fetches and looks through.
+pub const MAX_HOSTS: usize = 2000;
 
 /// `hosts.toml`. What is the same for all stands in the profile; what a host says goes over what its
 /// role says, and that over the profile.

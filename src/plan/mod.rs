@@ -269,7 +269,7 @@ fn notes_of_the_medium(inputs: &Inputs) -> Vec<Note> {
     let note = |warning, text| Note { warning, text, assumed: false };
     let recipe = inputs.recipe.notes_for(inputs.identity);
     let recipe = recipe.into_iter().map(|n| note(n.warning, n.text.clone()));
-    let media = inputs.media.notes().into_iter().map(|n| note(false, format!("the medium: {n}")));
+    let media = inputs.media.notes().iter().map(|n| note(false, format!("the medium: {n}")));
     recipe.chain(media).collect()
 }
 

@@ -16,7 +16,7 @@ use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::error::{Error, Result};
 use crate::family::draft::{ArgOp, BASE, Draft, Facts, Made, Note};
-use crate::format::{cpio, ipxe};
+use crate::format::{cpio, grub, ipxe};
 use crate::model::hosts::{Host, Hosts};
 use crate::model::network::{Address, Mac};
 use crate::model::profile::Profile;
@@ -78,7 +78,7 @@ pub(super) fn make(inputs: &Inputs, hosts: &Hosts) -> Result<Plan> {
             assumed: false,
         }),
     }
-    let shared = Shared::of(&mut machines)?;
+    let mut draft = take_out_shared(&mut machines)?;
     for m in &mut machines {
         m.chosen = boot_edit::edit(&start, &m.draft).map_err(|e| of_host(e, m.name))?;
         ipxe::args(&m.chosen.cmdline).map_err(|e| of_host(e, m.name))?;
@@ -86,7 +86,6 @@ pub(super) fn make(inputs: &Inputs, hosts: &Hosts) -> Result<Plan> {
 
     let (name, title) = super::names(recipe, identity);
     let mut files = BTreeMap::new();
-    let mut draft = shared.draft;
     let asked = Chosen { cmdline: shared_urls(&machines), ..machines[0].chosen.clone() };
     let hosted_elsewhere = hosted::plan(&mut files, media, &mut draft, target, &asked)?;
     add(&mut files, KERNEL.parse()?, netboot::kernel(&start))?;
@@ -101,14 +100,7 @@ pub(super) fn make(inputs: &Inputs, hosts: &Hosts) -> Result<Plan> {
         base: target.base_url.as_deref(),
         images,
     };
-    let script = script::boot_ipxe(&common, &machines)?;
-    let mut entry = netboot::made(
-        script.into_bytes(),
-        &format!("from {}", netboot::source_of(&machines[0].chosen)),
-    );
-    entry.role = Role::EntryPoint;
-    add(&mut files, BOOT_IPXE.parse()?, entry)?;
-    netboot::grub_files(&mut files, inputs, &script::grub_cfg(&common, &draft, &machines)?)?;
+    boot_files(&mut files, inputs, &common, &draft, &machines)?;
 
     let told = merged_notes(&mut machines);
     let must_have = must_have_all(&machines);
@@ -175,44 +167,37 @@ fn none_yet() -> Chosen {
     }
 }
 
-/// What all machines share, taken out of their drafts.
-struct Shared {
-    draft: Draft,
-}
-
-impl Shared {
-    /// Takes the shared files out, gives each machine's own a place below its name, and the arguments
-    /// that name them too.
-    fn of(machines: &mut [Machine]) -> Result<Self> {
-        let first = &machines[0].draft;
-        for m in machines.iter().filter(|m| m.host.is_some()) {
-            let d = &m.draft;
-            let what = [
-                (d.hosted != first.hosted, "what of the medium is hosted"),
-                (d.more_initrds != first.more_initrds, "initrds of the medium"),
-                (d.ram_mib != first.ram_mib, "memory"),
-                (d.loader_console != first.loader_console, "consoles"),
-            ];
-            if let Some((_, what)) = what.into_iter().find(|(differs, _)| *differs) {
-                let message = format!("{} and {} differ in {what}", machines[0].name, m.name);
-                return Err(Error::unsupported(message)
-                    .hint("what all hosts share can't differ: build two trees"));
-            }
+/// What all machines share, out of their drafts. Each one's own files get a place below its name, in the
+/// arguments that name them too.
+fn take_out_shared(machines: &mut [Machine]) -> Result<Draft> {
+    let first = &machines[0].draft;
+    for m in machines.iter().filter(|m| m.host.is_some()) {
+        let d = &m.draft;
+        let what = [
+            (d.hosted != first.hosted, "what of the medium is hosted"),
+            (d.more_initrds != first.more_initrds, "initrds of the medium"),
+            (d.ram_mib != first.ram_mib, "memory"),
+            (d.loader_console != first.loader_console, "consoles"),
+        ];
+        if let Some((_, what)) = what.into_iter().find(|(differs, _)| *differs) {
+            let message = format!("{} and {} differ in {what}", machines[0].name, m.name);
+            return Err(Error::unsupported(message)
+                .hint("what all hosts share can't differ: build two trees"));
         }
-        let mut draft = Draft {
-            hosted: first.hosted.clone(),
-            more_initrds: first.more_initrds.clone(),
-            ram_mib: first.ram_mib,
-            loader_console: first.loader_console.clone(),
-            ..Draft::default()
-        };
-        draft.in_initrd = take_shared(machines, |d| &mut d.in_initrd, |_| true);
-        draft.beside = take_shared(machines, |d| &mut d.beside, |m| !is_answer(&m.path));
-        for m in machines {
-            settle_own(m)?;
-        }
-        Ok(Shared { draft })
     }
+    let mut draft = Draft {
+        hosted: first.hosted.clone(),
+        more_initrds: first.more_initrds.clone(),
+        ram_mib: first.ram_mib,
+        loader_console: first.loader_console.clone(),
+        ..Draft::default()
+    };
+    draft.in_initrd = take_shared(machines, |d| &mut d.in_initrd, |_| true);
+    draft.beside = take_shared(machines, |d| &mut d.beside, |m| !is_answer(&m.path));
+    for m in machines {
+        settle_own(m)?;
+    }
+    Ok(draft)
 }
 
 fn is_answer(path: &TreePath) -> bool {
@@ -326,6 +311,31 @@ fn initrds(
         add(files, image_of(m.name).parse()?, f)?;
     }
     Ok(images)
+}
+
+fn boot_files(
+    files: &mut BTreeMap<TreePath, Planned>,
+    inputs: &Inputs,
+    common: &script::Common,
+    draft: &Draft,
+    machines: &[Machine],
+) -> Result<()> {
+    let script = script::boot_ipxe(common, machines);
+    let config = script::grub_cfg(common, draft, machines)?;
+    for (name, len, most) in
+        [(BOOT_IPXE, script.len(), ipxe::MAX_LEN), ("grub.cfg", config.len(), grub::MAX_LEN)]
+    {
+        if len > most {
+            return Err(Error::unsupported(format!("{len} bytes; the limit is {most}"))
+                .path(name)
+                .hint("serve the hosts from several trees"));
+        }
+    }
+    let reason = format!("from {}", netboot::source_of(&machines[0].chosen));
+    let mut entry = netboot::made(script.into_bytes(), &reason);
+    entry.role = Role::EntryPoint;
+    add(files, BOOT_IPXE.parse()?, entry)?;
+    netboot::grub_files(files, inputs, &config)
 }
 
 fn image_of(name: &str) -> String {

@@ -31,7 +31,7 @@ pub(super) struct Common<'a> {
 }
 
 /// `boot.ipxe`.
-pub(super) fn boot_ipxe(c: &Common, machines: &[Machine]) -> Result<String> {
+pub(super) fn boot_ipxe(c: &Common, machines: &[Machine]) -> String {
     let url = c.base.unwrap_or("${base}");
     let cmdlines: Vec<Vec<&str>> =
         machines.iter().map(|m| m.chosen.cmdline.split(' ').collect()).collect();
@@ -83,7 +83,7 @@ pub(super) fn boot_ipxe(c: &Common, machines: &[Machine]) -> Result<String> {
         let _ = writeln!(s, "initrd {path} || goto failed");
     }
     s.push_str("boot || goto failed\n");
-    Ok(s + &netboot::epilogue(c.title, needs_base) + ":leave\nexit 1\n")
+    s + &netboot::epilogue(c.title, needs_base) + ":leave\nexit 1\n"
 }
 
 /// How many words all have alike at the beginning, and how many at the end: what lies between is each
