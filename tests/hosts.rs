@@ -65,6 +65,15 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 /// The plan of a fixture for these hosts; `initrd` stands in for the medium's.
 fn planned(name: &str, hosts: &str, profile: &Profile, initrd: Option<&[u8]>) -> Plan {
+    tried(name, hosts, profile, initrd).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+fn tried(
+    name: &str,
+    hosts: &str,
+    profile: &Profile,
+    initrd: Option<&[u8]>,
+) -> isowright::Result<Plan> {
     let (mut tree, volume_id) = support::fixture(name);
     if let Some(bytes) = initrd {
         tree.insert("images/pxeboot/initrd.img".parse().unwrap(), Node::file(bytes.to_vec()));
@@ -90,7 +99,7 @@ fn planned(name: &str, hosts: &str, profile: &Profile, initrd: Option<&[u8]>) ->
         profile,
         target: &target,
     };
-    plan::make(&inputs).unwrap()
+    plan::make(&inputs)
 }
 
 fn text(plan: &Plan, path: &str) -> String {
@@ -203,6 +212,51 @@ fn a_machine_that_is_not_listed_keeps_its_disks() {
     }
 }
 
+/// What the URL of the tree stands for in `HostPlan::cmdline`.
+const BASE: &str = "@BASE@";
+
+#[test]
+fn every_family_gives_each_host_its_own_and_an_unlisted_machine_nothing_that_wipes() {
+    let mut profile = Profile::metal().unwrap();
+    profile.unattended = true;
+    profile.answers.lenient = true;
+    // No family takes all of it: an address and two disks are asked of each.
+    let hosts = EXAMPLE.replace("nomodeset", "isowright.test");
+    for name in support::fixtures() {
+        let plan = match tried(&name, &hosts, &profile, None) {
+            Ok(plan) => plan,
+            Err(e) => panic!("{name}: {e}"),
+        };
+        let script = text(&plan, "boot.ipxe");
+        let variants = plan::hosts::variants(&script);
+        for h in &plan.hosts {
+            let own = format!("\nset host {}\n", h.name);
+            let mine = variants.iter().find(|v| v.contains(&own)).unwrap();
+            for mac in &h.macs {
+                assert!(mine.contains(&format!("\n:mac-{mac}\n")), "{name}: {mac}");
+            }
+            assert_eq!(h.cmdline.contains("isowright.test"), h.name.starts_with("web2"), "{name}");
+            let urls =
+                h.cmdline.split(' ').filter_map(|w| w.split_once(&format!("{BASE}answers/")));
+            for (_, below) in urls {
+                assert!(below.starts_with(&format!("{}/", h.name)), "{name}: {below}");
+                let path = format!("answers/{below}");
+                let there = plan.files.keys().any(|p| match path.strip_suffix('/') {
+                    Some(dir) => p.starts_with(&dir.parse().unwrap()),
+                    None => p.to_string() == path,
+                });
+                assert!(there, "{name}: {path} is not there");
+            }
+        }
+        for (path, f) in plan.files.iter().filter(|(p, _)| p.to_string().contains("_unlisted")) {
+            let bytes = f.content.read_all(64 << 20).unwrap();
+            for word in WIPING {
+                assert!(!has(&bytes, word), "{name}: {path} has {word}");
+            }
+        }
+    }
+}
+
 #[test]
 fn ones_own_answers_are_never_offered_to_a_machine_that_is_not_listed() {
     let (tmp, hosts) = folder("hosts.toml", EXAMPLE);
@@ -233,6 +287,7 @@ fn wiping_is_spelled_out_for_each_host() {
         "WIPED: /dev/disk/by-path/pci-0000:00:17.0-ata-1",
         "dhcp           left alone until the operator says so",
         "     52:54:00:00:02:01 52:54:00:00:02:02 52:54:00:00:02:03 52:54:00:00:02:04",
+        "A machine that is not listed is never installed without a question",
     ] {
         assert!(text.contains(words), "{words} is not in:\n{text}");
     }

@@ -28,6 +28,9 @@ const ANSWERS: &str = "answers";
 const IMAGES: &str = "hosts";
 /// The files of a machine that is not listed; no host name has this character in it.
 const UNLISTED: &str = "_unlisted";
+/// Also where the profile says unattended.
+const NEVER: &str = "A machine that is not listed is never installed without a question: it may start the \
+                     installer from a menu, and goes on to its next boot device by itself.";
 /// Hosts that a note names before it counts the others.
 const NAMED: usize = 3;
 
@@ -69,15 +72,14 @@ pub(super) fn make(inputs: &Inputs, hosts: &Hosts) -> Result<Plan> {
     let start = boot_edit::choose(inputs)?;
     let mut facts = super::facts(inputs);
     let mut machines = say_each(inputs, hosts, &mut facts)?;
-    let mut notes = Vec::new();
-    match say_unlisted(inputs, &mut facts) {
-        Ok(m) => machines.push(m),
-        Err(why) => notes.push(Note {
-            warning: false,
-            text: format!("A machine that is not listed is offered no installer: {why}."),
-            assumed: false,
-        }),
-    }
+    let unlisted = match say_unlisted(inputs, &mut facts) {
+        Ok(m) => {
+            machines.push(m);
+            NEVER.to_owned()
+        }
+        Err(why) => format!("A machine that is not listed is offered no installer: {why}."),
+    };
+    let mut notes = vec![Note { warning: false, text: unlisted, assumed: false }];
     let mut draft = take_out_shared(&mut machines)?;
     for m in &mut machines {
         m.chosen = boot_edit::edit(&start, &m.draft).map_err(|e| of_host(e, m.name))?;
@@ -86,14 +88,7 @@ pub(super) fn make(inputs: &Inputs, hosts: &Hosts) -> Result<Plan> {
 
     let (name, title) = super::names(recipe, identity);
     let mut files = BTreeMap::new();
-    let asked = Chosen { cmdline: shared_urls(&machines), ..machines[0].chosen.clone() };
-    let hosted_elsewhere = hosted::plan(&mut files, media, &mut draft, target, &asked)?;
-    add(&mut files, KERNEL.parse()?, netboot::kernel(&start))?;
-    let images = initrds(&mut files, inputs, &start, &draft, &machines)?;
-    netboot::beside(&mut files, media, &draft.beside)?;
-    for m in &machines {
-        netboot::beside(&mut files, media, &m.draft.beside)?;
-    }
+    let (hosted_elsewhere, images) = payload(&mut files, inputs, &start, &mut draft, &machines)?;
     let common = script::Common {
         title: &title,
         ram_mib: draft.ram_mib,
@@ -311,6 +306,25 @@ fn initrds(
         add(files, image_of(m.name).parse()?, f)?;
     }
     Ok(images)
+}
+
+/// All but the boot files. Returns what arguments name and nobody hosts, and where the hosts' initrds go.
+fn payload(
+    files: &mut BTreeMap<TreePath, Planned>,
+    inputs: &Inputs,
+    start: &boot_edit::Start,
+    draft: &mut Draft,
+    machines: &[Machine],
+) -> Result<(Vec<String>, Images)> {
+    let asked = Chosen { cmdline: shared_urls(machines), ..machines[0].chosen.clone() };
+    let elsewhere = hosted::plan(files, inputs.media, draft, inputs.target, &asked)?;
+    add(files, KERNEL.parse()?, netboot::kernel(start))?;
+    let images = initrds(files, inputs, start, draft, machines)?;
+    netboot::beside(files, inputs.media, &draft.beside)?;
+    for m in machines {
+        netboot::beside(files, inputs.media, &m.draft.beside)?;
+    }
+    Ok((elsewhere, images))
 }
 
 fn boot_files(
