@@ -106,21 +106,17 @@ fn arguments(s: &mut String, plan: &Plan) {
 
 fn files(s: &mut String, plan: &Plan, all: bool) {
     let _ = writeln!(s, "\nFiles ({}, {})", plan.files.len(), human(plan.bytes()));
-    let folded =
-        |p: &TreePath| SUMMED.iter().find(|(f, _, _)| p.parts().next() == Some(f.as_bytes()));
-    for (path, f) in plan.files.iter().filter(|(p, _)| folded(p).is_none()) {
+    let is_in = |p: &TreePath, folder: &str| p.parts().next() == Some(folder.as_bytes());
+    let below =
+        |folder: &str| plan.files.iter().filter(|(p, _)| is_in(p, folder)).collect::<Vec<_>>();
+    let summed: Vec<_> =
+        SUMMED.iter().filter(|(folder, ..)| !all && below(folder).len() > LISTED).collect();
+    let apart = |p: &TreePath| is_in(p, "repo") || summed.iter().any(|(f, ..)| is_in(p, f));
+    for (path, f) in plan.files.iter().filter(|(p, _)| !apart(p)) {
         line(s, path, f);
     }
-    for (folder, mark, what) in SUMMED {
-        let inner: Vec<_> = plan
-            .files
-            .iter()
-            .filter(|(p, _)| p.parts().next() == Some(folder.as_bytes()))
-            .collect();
-        if all || inner.len() <= LISTED {
-            inner.iter().for_each(|(path, f)| line(s, path, f));
-            continue;
-        }
+    for (folder, mark, what) in &summed {
+        let inner = below(folder);
         let bytes: u64 = inner.iter().map(|(_, f)| f.content.len()).sum();
         let _ = writeln!(
             s,
@@ -129,6 +125,9 @@ fn files(s: &mut String, plan: &Plan, all: bool) {
             human(bytes),
             inner.len()
         );
+    }
+    if !summed.iter().any(|(f, ..)| *f == "repo") {
+        below("repo").iter().for_each(|(path, f)| line(s, path, f));
     }
 }
 
