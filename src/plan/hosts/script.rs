@@ -159,7 +159,7 @@ pub(super) fn grub_cfg(c: &Common, draft: &Draft, machines: &[Machine]) -> Resul
     Ok(s)
 }
 
-/// A script of [`boot_ipxe`] as each of its machines runs it: all but the others' lines. Empty for a
+/// A `boot.ipxe` as each of its machines runs it: all but the others' lines. Empty for a
 /// script that tells no machines apart.
 pub fn variants(script: &str) -> Vec<String> {
     let line = |l: &str| script.find(&format!("\n{l}\n")).map(|at| at + l.len() + 2);
