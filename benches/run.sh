@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Timings with the peers side by side, best of five each, taken in turn (A B C A B C …) so that a
 # machine that drifts drifts for all. Everything lies in /dev/shm, where the noise is least.
-# Needs some 7 GiB there. Usage: benches/run.sh [extract|ls|boot-only|memory …]
+# Needs some 7 GiB there. Usage: benches/run.sh [extract|ls|boot-only|hosts|memory …]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tool=$PWD/target/release/isowright
@@ -97,6 +97,10 @@ if want boot-only; then
     once "cp + sha256sum of 72 MB" "cp $work/72mb $work/out/x && sha256sum $work/out/x"
   done
   row "build --boot-only" "cp + sha256sum of 72 MB"
+fi
+
+if want hosts; then
+  benches/hosts.sh
 fi
 
 if want memory; then

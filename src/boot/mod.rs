@@ -12,6 +12,7 @@ pub use judge::{Outcome, Why};
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::arch::Firmware;
+use crate::model::network::Mac;
 use crate::serve::{Served, Server, Site};
 use judge::{Expectation, Judge};
 use qemu::Machine;
@@ -58,6 +59,8 @@ pub struct Options {
     pub expect: Option<Regex>,
     /// Network ports.
     pub nics: u8,
+    /// Addresses of the first ports, for a tree that tells machines apart; ports beyond have ours.
+    pub macs: Vec<Mac>,
     /// QEMU's name of their model. The default has a speed, without which 802.3ad keeps a port down.
     pub nic_model: String,
     /// RAM in MiB; `None`: what `manifest.json` says (`ram_mib`), else 1536.
@@ -86,6 +89,7 @@ impl Options {
             firmware: vec![Firmware::Bios, Firmware::Uefi],
             expect: None,
             nics: 1,
+            macs: Vec::new(),
             nic_model: "virtio-net-pci,speed=10000,duplex=full".into(),
             memory_mib: None,
             timeout: Duration::from_secs(300),

@@ -3,6 +3,7 @@
 use super::{Options, Start};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::arch::Firmware;
+use crate::model::network::Mac;
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -121,7 +122,8 @@ fn arguments(
             String::new()
         };
         add(&["-netdev", &format!("user,id=n{i}{boot}")]);
-        let mac = format!("52:54:00:69:77:{:02x}", i + 1);
+        let own = Mac([0x52, 0x54, 0x00, 0x69, 0x77, i + 1]);
+        let mac = o.macs.get(usize::from(i)).unwrap_or(&own);
         // Only the first port starts the machine; a ROM on the others costs a minute of DHCP.
         let first = if i == 0 { "" } else { ",romfile=" };
         add(&["-device", &format!("{},netdev=n{i},mac={mac}{first}", o.nic_model)]);
@@ -165,6 +167,7 @@ mod tests {
     fn only_the_first_port_is_told_the_boot_script() {
         let mut o = Options::new("x");
         o.nics = 2;
+        o.macs = vec![Mac([2, 0, 0, 0, 0, 1])];
         o.disks = vec!["a,b.img".into()];
         let args = arguments(&o, Firmware::Bios, 1536, "http://10.0.2.2:1/a,b", Path::new("/t"));
         let args: Vec<String> =
@@ -172,6 +175,7 @@ mod tests {
         let has = |a: &str| args.iter().any(|x| x == a);
         assert!(has("user,id=n0,bootfile=http://10.0.2.2:1/a,,b"), "{args:?}");
         assert!(has("user,id=n1"));
+        assert!(args.iter().any(|a| a.ends_with("netdev=n0,mac=02:00:00:00:00:01")), "{args:?}");
         assert!(args.iter().any(|a| a.ends_with("mac=52:54:00:69:77:02,romfile=")), "{args:?}");
         assert!(has("if=none,id=d0,format=raw,file=a,,b.img"));
     }

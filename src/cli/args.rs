@@ -139,6 +139,10 @@ pub struct Source {
     /// one that ends in .jinja is a template over the profile
     #[arg(long, value_name = "FILE")]
     pub answers: Option<PathBuf>,
+    /// Machines by MAC address (hosts.toml, or a table in CSV): each gets
+    /// answers of its own, and any other machine is left alone
+    #[arg(long, value_name = "FILE")]
+    pub hosts: Option<PathBuf>,
     /// How answers reach the installer; its usual way where absent
     #[arg(long, value_name = "WAY")]
     pub delivery: Option<Way>,
@@ -197,6 +201,7 @@ impl From<Way> for Delivery {
 #[command(after_help = "Examples:
   isowright plan some.iso
   isowright plan some.iso -p rack7.toml --unattended --all
+  isowright plan some.iso --hosts hosts.toml
   isowright plan recipe.toml --json")]
 pub struct PlanArgs {
     /// What to plan for
@@ -261,7 +266,7 @@ pub enum RecipeVerb {
     },
     /// Name the recipe by the label alone; exit 1 where it is unknown
     Match(MatchArgs),
-    /// Check a recipe, job or profile file; exit 1 where something is wrong
+    /// Check a recipe, job, profile or hosts file; exit 1 where something is wrong
     Lint {
         /// The file
         file: PathBuf,
@@ -325,6 +330,8 @@ pub enum SchemaKind {
     Job,
     /// What the operator wishes for
     Profile,
+    /// The machines of one tree
+    Hosts,
 }
 
 /// `verify`
@@ -357,6 +364,9 @@ pub struct Boot {
     /// Network ports of the machine
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub nics: u8,
+    /// Be this one of the tree's hosts: a machine with its MAC addresses
+    #[arg(long, value_name = "NAME", conflicts_with = "nics")]
+    pub host: Option<String>,
     /// MiB of memory; what the tree needs where absent
     #[arg(long, value_name = "MIB")]
     pub memory: Option<u32>,

@@ -1,11 +1,15 @@
 //! `boot`: proof in QEMU. The second serial port goes to stdout as it comes.
 
 use super::args::Boot;
-use super::{Outcome, term};
+use super::{Outcome, resolve, term};
 use crate::boot::{self, Event, Options, Outcome as Proof, Start, Verdict};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::network::Mac;
+use crate::publish::MANIFEST;
+use crate::publish::manifest::Manifest;
 use serde_json::json;
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 pub fn run(a: &Boot) -> Result<Outcome> {
@@ -18,6 +22,10 @@ pub fn run(a: &Boot) -> Result<Outcome> {
             .hint("a backslash in front takes ( [ . and the like as they are")
     })?;
     o.nics = a.nics;
+    if let Some(name) = &a.host {
+        o.macs = macs_of(&a.dir, name)?;
+        o.nics = u8::try_from(o.macs.len()).unwrap_or(u8::MAX).min(MAX_NICS);
+    }
     o.memory_mib = a.memory;
     o.accel.clone_from(&a.accel);
     o.port = a.port;
@@ -36,6 +44,26 @@ pub fn run(a: &Boot) -> Result<Outcome> {
         }
     }
     Ok(if verdicts.iter().all(Verdict::passed) { Outcome::Done } else { Outcome::Different })
+}
+
+/// QEMU's `pc` has no slots for more beside what else it has.
+const MAX_NICS: u8 = 8;
+
+/// The addresses of one of the tree's hosts.
+fn macs_of(dir: &Path, name: &str) -> Result<Vec<Mac>> {
+    let at = dir.join(MANIFEST);
+    let manifest = Manifest::from_json(&resolve::read_file(&at, 256 << 20)?)
+        .map_err(|e| e.source_name(at.display()))?;
+    let host = manifest.hosts.iter().find(|h| h.name == name).ok_or_else(|| {
+        let known: Vec<&str> = manifest.hosts.iter().take(5).map(|h| h.name.as_str()).collect();
+        Error::new(ErrorKind::NotFound, format!("the tree has no host \"{name}\"")).hint(
+            match known.is_empty() {
+                true => "it was built without --hosts: it serves whoever comes".to_owned(),
+                false => format!("it has: {} …", known.join(", ")),
+            },
+        )
+    })?;
+    Ok(host.macs.clone())
 }
 
 /// With `--json` stdout is the verdicts' alone.

@@ -179,7 +179,14 @@ fn report(plan: &Plan, done: &publish::Done, out: &Path) -> String {
     for n in plan.notes.iter().filter(|n| n.warning) {
         s.push_str(&format!("warning: {}\n", term::safe(&n.text)));
     }
-    if plan.unattended {
+    let wiped = plan.hosts.iter().filter(|h| h.unattended).count();
+    if wiped > 0 {
+        s.push_str(&format!(
+            "unattended: {wiped} of {} hosts are WIPED without a question when they boot it; \
+             any other machine is left alone\n",
+            plan.hosts.len()
+        ));
+    } else if plan.unattended {
         s.push_str("unattended: a machine that boots it is WIPED without a question\n");
     }
     s.push_str(&format!(

@@ -3,6 +3,7 @@
 use super::args::{RecipeVerb, SchemaKind};
 use super::{Outcome, label, resolve, term};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::hosts::HostsFile;
 use crate::model::profile::Profile;
 use crate::recipe::lint::{self, Severity};
 use crate::recipe::{self, Proven, Recipe, job::Job, select};
@@ -75,16 +76,28 @@ fn is_profile(text: &str) -> bool {
     !text.lines().any(other) && text.lines().any(starts)
 }
 
+/// By the tables that only it has, or as a table of its own.
+fn is_hosts(file: &Path, text: &str) -> bool {
+    let starts = |l: &str| ["[[host]]", "[role.", "csv"].iter().any(|m| l.starts_with(m));
+    file.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv")) || text.lines().any(starts)
+}
+
 fn lint_file(file: &Path) -> Result<Outcome> {
     let text = resolve::read_text(file)?;
-    if is_profile(&text) {
-        return match Profile::from_toml(&text, &file.display().to_string()) {
-            Ok(_) => Ok(clean(file)),
-            Err(e) => {
-                term::out(&format!("{}\n", term::safe(&e.to_string())));
-                Ok(Outcome::Different)
-            }
-        };
+    let read = if is_hosts(file, &text) {
+        Some(resolve::hosts(file).map(drop))
+    } else if is_profile(&text) {
+        Some(Profile::from_toml(&text, &file.display().to_string()).map(drop))
+    } else {
+        None
+    };
+    match read {
+        Some(Ok(())) => return Ok(clean(file)),
+        Some(Err(e)) => {
+            term::out(&format!("{}\n", term::safe(&e.to_string())));
+            return Ok(Outcome::Different);
+        }
+        None => {}
     }
     let findings = lint::lint(&text, &recipe::bundled()?);
     if findings.is_empty() {
@@ -113,6 +126,7 @@ fn schema(kind: SchemaKind) -> Result<Outcome> {
         SchemaKind::Recipe => schemars::schema_for!(recipe::Recipe),
         SchemaKind::Job => schemars::schema_for!(Job),
         SchemaKind::Profile => schemars::schema_for!(Profile),
+        SchemaKind::Hosts => schemars::schema_for!(HostsFile),
     };
     let text = serde_json::to_string_pretty(&schema)
         .map_err(|e| Error::new(ErrorKind::Io, "can't spell the schema").because(e))?;

@@ -6,6 +6,7 @@ use crate::content::path::TreePath;
 use crate::content::tree::Tree;
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{self, Media};
+use crate::model::hosts::Hosts;
 use crate::model::profile::{AnswerKind, Profile};
 use crate::plan::{Extent, NetbootPair, Target};
 use crate::recipe::job::{Job, JobProfile, Output};
@@ -116,6 +117,9 @@ pub fn wish(a: &Source) -> Result<Wish> {
     if let Some(way) = a.delivery {
         wish.profile.answers.delivery = Some(way.into());
     }
+    if let Some(f) = &a.hosts {
+        wish.target.hosts = Some(hosts(f)?);
+    }
     if let (Some(k), Some(i)) = (&a.netboot_kernel, &a.netboot_initrd) {
         wish.target.netboot = Some(pair(k, i)?);
     }
@@ -158,6 +162,7 @@ fn from_job(a: &Source) -> Result<Wish> {
             netboot,
             own_answers: own_of(&profile, Some(&beside))?,
             answers: job.answers.as_deref().map(own).transpose()?,
+            hosts: job.hosts.as_deref().filter(|_| a.hosts.is_none()).map(hosts).transpose()?,
             ..Target::default()
         },
         profile,
@@ -181,6 +186,23 @@ fn profile(path: Option<&Path>) -> Result<Profile> {
         Some(p) if p == Path::new("metal") && !p.exists() => Profile::metal(),
         Some(p) => Profile::from_toml(&read_text(p)?, &p.display().to_string()),
     }
+}
+
+/// The machines: `hosts.toml` with the table that it names, or a table alone.
+pub fn hosts(path: &Path) -> Result<Hosts> {
+    let name = path.display().to_string();
+    let mut hosts = Hosts::default();
+    let mut table = Some(path.to_owned());
+    if path.extension().is_none_or(|e| !e.eq_ignore_ascii_case("csv")) {
+        let beside = path.parent().unwrap_or(Path::new(""));
+        let (said, csv) = Hosts::from_toml(&read_text(path)?, &name)?;
+        (hosts, table) = (said, csv.map(|f| beside.join(f)));
+    }
+    if let Some(t) = table {
+        hosts.add_csv(&read_text(&t)?, &t.display().to_string())?;
+    }
+    hosts.check().map_err(|e| e.source_name(&name))?;
+    Ok(hosts)
 }
 
 /// The profile's own answer files, which are relative to the profile.

@@ -100,7 +100,12 @@ fn delivery(facts: &Facts, draft: &mut Draft) -> Result<Delivery> {
             "it can be changed without a new initrd; what the network needs stays there",
         ),
     ];
-    draft.deliver(facts, &ways)
+    // What the network needs is each host's own, and so in an initrd of its own: so may the rest be.
+    let ways = match facts.delivery {
+        None if facts.many_hosts => &ways[..1],
+        _ => &ways[..],
+    };
+    draft.deliver(facts, ways)
 }
 
 const HEAD: &str = "# preseed.cfg, made by isowright.\n\

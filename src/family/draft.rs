@@ -59,6 +59,9 @@ pub struct Facts {
     pub own_answers: Option<(String, Vec<u8>)>,
     /// How answers must reach the installer, where the operator says so.
     pub delivery: Option<Delivery>,
+    /// True where the tree serves many machines, each with answers of its own: by URL they need no
+    /// initrd each.
+    pub many_hosts: bool,
     /// Bytes of all that must be held in RAM by the route (stage 2, squashfs), as the recipe names it.
     pub ram_payload: u64,
     /// RAM in MiB below which the route is known to fail, by the recipe's figures; 0: unknown.
@@ -346,13 +349,17 @@ impl Draft {
     }
 
     /// Chooses how answers reach the installer: the way that the operator forces, else the first of
-    /// `ways`. Each way comes with the reason to take it.
+    /// `ways`, by URL before the others where there are many hosts. Each way comes with the reason to take it.
     ///
     /// # Errors
     /// `Usage` where this installer has not the way that is forced.
     pub fn deliver(&mut self, facts: &Facts, ways: &[(Delivery, &str)]) -> Result<Delivery> {
         let forced = facts.delivery;
-        let found = ways.iter().find(|(way, _)| forced.is_none_or(|f| f == *way));
+        let by_url = ways.iter().find(|(way, _)| facts.many_hosts && *way == Delivery::Url);
+        let found = match forced {
+            Some(f) => ways.iter().find(|(way, _)| f == *way),
+            None => by_url.or(ways.first()),
+        };
         let Some((way, reason)) = found else {
             let list: Vec<String> = ways.iter().map(|(w, _)| w.to_string()).collect();
             let way = forced.map(|f| f.to_string()).unwrap_or_default();
@@ -361,6 +368,7 @@ impl Draft {
         };
         let reason = match forced {
             Some(_) => "the profile or --delivery says so".to_owned(),
+            None if by_url.is_some() => "each host fetches its own".to_owned(),
             None => (*reason).to_owned(),
         };
         self.delivery = Some(Delivered { way: *way, reason });

@@ -16,7 +16,7 @@ const FOLDER: &str = "etc/isowright";
 const BESIDE: &str = "answers/config.ign";
 
 /// How one system of the two is spelled.
-pub(super) struct Dialect<'a> {
+pub(super) struct Dialect {
     /// Of the specification.
     pub version: Version,
     /// Network files of the installed system: path without the leading `/`, mode, text.
@@ -26,14 +26,14 @@ pub(super) struct Dialect<'a> {
     /// Kernel arguments that the installed system gets by its configuration.
     pub kernel_args: Vec<String>,
     /// The installer script's template and name.
-    pub script: (&'static str, &'a str),
+    pub script: (&'static str, &'static str),
     /// What the script wants beside the disk.
     pub values: Value,
     /// Whether a mirror can be made.
     pub mirror: bool,
 }
 
-impl Dialect<'_> {
+impl Dialect {
     /// The disks that are taken: an image goes to one, where no mirror is made of it.
     pub(super) fn taken(&self, disk: &Disk) -> Disk {
         if disk.raid1 && self.mirror {

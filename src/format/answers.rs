@@ -7,26 +7,39 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value};
 use serde::Serialize;
+use std::cell::RefCell;
+
+thread_local! {
+    /// Our templates as parsed, by name: a tree for a thousand hosts fills each in a thousand times.
+    static OURS: RefCell<Option<Environment<'static>>> = const { RefCell::new(None) };
+}
 
 /// Renders one of our templates; a value that it wants and does not get is an error. Values come from
 /// a checked profile: no line breaks in them, so that none can end a heredoc or begin a command.
-pub(crate) fn render(name: &str, template: &str, values: impl Serialize) -> Result<String> {
-    filled(&strict(name)?, name, template, values)
+pub(crate) fn render(
+    name: &'static str,
+    template: &'static str,
+    values: impl Serialize,
+) -> Result<String> {
+    OURS.with_borrow_mut(|ours| {
+        let env = match ours {
+            Some(env) => env,
+            None => ours.insert(strict().map_err(|e| wrong(name, e))?),
+        };
+        if !env.get_template(name).is_ok_and(|t| t.source() == template) {
+            env.add_template(name, template).map_err(|e| wrong(name, e))?;
+        }
+        let text = env.get_template(name).and_then(|t| t.render(Value::from(Serde(values))));
+        Ok(text.map_err(|e| wrong(name, e))?.trim_end().to_owned() + "\n")
+    })
 }
 
-/// For templates of ours: what they want and do not get is an error.
-fn strict(name: &str) -> Result<Environment<'static>> {
+/// Undefined values are errors, and a block alone on its line leaves none.
+fn strict() -> std::result::Result<Environment<'static>, minijinja::Error> {
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
-    let lines = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-    env.set_syntax(lines.map_err(|e| wrong(name, e))?);
+    env.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     Ok(env)
-}
-
-fn filled(env: &Environment, name: &str, template: &str, values: impl Serialize) -> Result<String> {
-    let values = Value::from(Serde(values));
-    let text = env.render_named_str(name, template, values).map_err(|e| wrong(name, e))?;
-    Ok(text.trim_end().to_owned() + "\n")
 }
 
 fn wrong(name: &str, e: minijinja::Error) -> Error {
@@ -36,7 +49,7 @@ fn wrong(name: &str, e: minijinja::Error) -> Error {
 /// Renders one of our XML templates: what stands for a value is escaped, whatever it is. Values stand
 /// between tags, never in an attribute.
 pub(crate) fn render_xml(name: &str, template: &str, values: impl Serialize) -> Result<String> {
-    let mut env = strict(name)?;
+    let mut env = strict().map_err(|e| wrong(name, e))?;
     env.set_formatter(|out, _, value| {
         let text = value.to_string();
         // XML 1.0, production 2: no other control character can be said, not even escaped.
@@ -47,7 +60,9 @@ pub(crate) fn render_xml(name: &str, template: &str, values: impl Serialize) -> 
         let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         out.write_str(&escaped).map_err(minijinja::Error::from)
     });
-    filled(&env, name, template, values)
+    let values = Value::from(Serde(values));
+    let text = env.render_named_str(name, template, values).map_err(|e| wrong(name, e))?;
+    Ok(text.trim_end().to_owned() + "\n")
 }
 
 /// Renders the operator's own template: a value that it wants and does not get is an error that names
@@ -56,8 +71,6 @@ pub(crate) fn render_xml(name: &str, template: &str, values: impl Serialize) -> 
 /// # Errors
 /// `Usage`.
 pub fn render_own(name: &str, template: &str, values: impl Serialize) -> Result<String> {
-    let mut env = Environment::new();
-    env.set_undefined_behavior(UndefinedBehavior::Strict);
     let wrong = |e: minijinja::Error| {
         let line = e.line().map_or_else(String::new, |l| format!(":{l}"));
         let detail = e.detail().map_or_else(|| e.kind().to_string(), str::to_owned);
@@ -65,8 +78,7 @@ pub fn render_own(name: &str, template: &str, values: impl Serialize) -> Result<
             .source_name(format!("{name}{line}"))
             .hint("`isowright recipe schema profile` lists the values of `profile`; `medium` has version, codename, arch; `base_url`")
     };
-    let lines = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-    env.set_syntax(lines.map_err(wrong)?);
+    let env = strict().map_err(wrong)?;
     let text = env.render_named_str(name, template, Value::from(Serde(values))).map_err(wrong)?;
     Ok(text.trim_end().to_owned() + "\n")
 }

@@ -75,22 +75,32 @@ fn pad(out: &mut Vec<u8>) {
 /// The LZ4 legacy frame's magic (`lz4 -l`, what the kernel's initramfs wants).
 const LZ4_LEGACY: [u8; 4] = [0x02, 0x21, 0x4c, 0x18];
 
+/// True where nothing may follow these initrds: an LZ4 legacy stream has no end mark.
+///
+/// # Errors
+/// `Corrupt` where one can't be read.
+pub fn must_be_last(vendor: &[Content]) -> Result<bool> {
+    for v in vendor.iter().filter(|v| v.len() >= 4) {
+        let mut magic = [0; 4];
+        v.read_at(&mut magic, 0)?;
+        if magic == LZ4_LEGACY {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The vendor's initrds one after the other with our archive as one more member, so that the
-/// vendor's bytes stay an extent. A raw cpio header must start at a multiple of 4. Behind an LZ4
-/// legacy stream nothing may follow, for it has no end mark: there the archive goes in front.
+/// vendor's bytes stay an extent. A raw cpio header must start at a multiple of 4. Where
+/// nothing may follow ([`must_be_last`]) the archive goes in front.
 ///
 /// # Errors
 /// `Corrupt` where an initrd can't be read.
 pub fn extend_initrd(vendor: &[Content], ours: &[Entry]) -> Result<Content> {
     let mut parts = Vec::new();
     let mut len = 0u64;
-    let mut lz4 = false;
+    let lz4 = must_be_last(vendor)?;
     for v in vendor {
-        let mut magic = [0; 4];
-        if v.len() >= 4 {
-            v.read_at(&mut magic, 0)?;
-        }
-        lz4 |= magic == LZ4_LEGACY;
         push_aligned(&mut parts, &mut len, v.clone());
     }
     if ours.is_empty() {

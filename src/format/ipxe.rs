@@ -12,8 +12,8 @@ use std::collections::HashMap;
 /// What the first line begins with.
 pub const MAGIC: &str = "#!ipxe";
 
-/// iPXE holds a script in memory; ours are a few KiB.
-pub const MAX_LEN: usize = 1 << 20;
+/// iPXE holds a script in memory; ours are a few KiB, and 400 bytes more for each host.
+pub const MAX_LEN: usize = 4 << 20;
 const MAX_VALUE: usize = 16 << 10;
 /// All variables' values together, so that a small script can't fill the memory.
 const MAX_EXPANDED: usize = 4 << 20;
@@ -135,6 +135,12 @@ impl Script {
 
     fn images<'a>(&'a self, names: &'a [&str]) -> impl Iterator<Item = Image> + 'a {
         self.commands.iter().filter(|c| names.contains(&&c.words[0][..])).filter_map(image)
+    }
+
+    /// What a variable was set to last.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        let set = |c: &&Command| c.words.len() == 3 && c.words[0] == "set" && c.words[1] == name;
+        self.commands.iter().rev().find(set).map(|c| c.words[2].as_str())
     }
 
     /// `kernel` lines and their other names (`imgselect` of a URI, `imgload`).

@@ -5,5 +5,6 @@ pub mod arch;
 pub mod boot;
 pub mod cmdline;
 pub mod console;
+pub mod hosts;
 pub mod network;
 pub mod profile;

@@ -18,6 +18,13 @@ impl fmt::Display for Mac {
     }
 }
 
+impl Mac {
+    /// True for what a port may have for its own: not a group's address, nor none (IEEE 802, 8.2).
+    pub fn is_a_ports(&self) -> bool {
+        self.0[0] & 1 == 0 && self.0 != [0; 6]
+    }
+}
+
 impl FromStr for Mac {
     type Err = Error;
     fn from_str(s: &str) -> Result<Self> {
@@ -254,7 +261,7 @@ impl Bond {
                 return Err(Error::usage(format!("bond: {p} is the bond itself")));
             }
             if let Port::Mac(m) = p
-                && (m.0[0] & 1 == 1 || m.0 == [0; 6])
+                && !m.is_a_ports()
             {
                 return Err(Error::usage(format!("bond: no port has the address {m}"))
                     .hint("a port's own address is not all zeros, and its first byte is even"));

@@ -3,6 +3,7 @@
 
 pub mod boot_edit;
 pub mod hosted;
+pub mod hosts;
 pub mod netboot;
 pub mod render;
 
@@ -14,6 +15,7 @@ use crate::media::Media;
 use crate::media::bootdocs::BootDocs;
 use crate::media::identity::Identity;
 use crate::model::boot::Locus;
+use crate::model::hosts::Hosts;
 use crate::model::profile::{AnswerKind, Profile};
 use crate::recipe::Recipe;
 use serde::{Deserialize, Serialize};
@@ -104,6 +106,8 @@ pub struct Target {
     pub answers: Option<(String, Vec<u8>)>,
     /// Id of the boot entry to start from, as `inspect` lists it; the default one otherwise.
     pub entry: Option<String>,
+    /// The machines, where the tree serves some that are known by their MAC addresses and no others.
+    pub hosts: Option<Hosts>,
 }
 
 /// A kernel and an initrd from outside the medium.
@@ -170,6 +174,8 @@ pub struct Plan {
     pub unattended: bool,
     /// How answers reach the installer, where there are any.
     pub delivery: Option<Delivered>,
+    /// The machines by MAC address; none where the tree serves whoever comes.
+    pub hosts: Vec<hosts::HostPlan>,
     /// Console and bond, layer by layer.
     pub coverage: Vec<Coverage>,
     /// What the operator should know.
@@ -199,17 +205,12 @@ pub struct Inputs<'a> {
 /// `Unsupported` where the family can't say the profile, `Corrupt` from the medium.
 pub fn make(inputs: &Inputs) -> Result<Plan> {
     let Inputs { media, identity, recipe, profile, target, .. } = inputs;
-    let facts = facts(inputs)?;
-    let mut draft = Draft::default();
-    recipe.family.say(&facts, profile, &mut draft)?;
-    let unattended = profile.unattended && draft.unsaid.iter().all(|u| u.setting != "unattended");
-    heed_unsaid(&mut draft, profile.answers.lenient)?;
-    for n in recipe.notes_for(identity) {
-        draft.notes.push(Note { warning: n.warning, text: n.text.clone(), assumed: false });
+    if let Some(hosts) = &target.hosts {
+        return hosts::make(inputs, hosts);
     }
-    for n in media.notes() {
-        draft.note(format!("the medium: {n}"));
-    }
+    let mut facts = facts(inputs);
+    let mut draft = said(inputs, &mut facts, profile)?;
+    draft.notes.extend(notes_of_the_medium(inputs));
     let start = boot_edit::choose(inputs)?;
     draft.notes.extend(start.notes.iter().cloned());
     let chosen = boot_edit::edit(&start, &draft)?;
@@ -218,12 +219,6 @@ pub fn make(inputs: &Inputs) -> Result<Plan> {
     let mut files = BTreeMap::new();
     let hosted_elsewhere = hosted::plan(&mut files, media, &mut draft, target, &chosen)?;
     netboot::plan(&mut files, inputs, &start, &chosen, &draft, &title)?;
-    if let Some(t) = target.source_date_epoch {
-        for f in files.values_mut() {
-            f.mtime = Some(f.mtime.map_or(t, |m| m.min(t)));
-        }
-    }
-    draft.coverage.sort_by_key(|c| (c.layer, c.aspect));
     Ok(Plan {
         name,
         title,
@@ -236,25 +231,52 @@ pub fn make(inputs: &Inputs) -> Result<Plan> {
         files,
         hosted_elsewhere,
         ram_mib: draft.ram_mib,
-        unattended: draft.unattended.unwrap_or(unattended),
+        unattended: draft.unattended.unwrap_or(profile.unattended),
         delivery: draft.delivery,
+        hosts: Vec::new(),
         coverage: draft.coverage,
         notes: draft.notes,
-    })
+    }
+    .settled())
 }
 
-fn facts(inputs: &Inputs) -> Result<Facts> {
+fn facts(inputs: &Inputs) -> Facts {
     let Inputs { media, identity, recipe, profile, target, .. } = inputs;
-    let mut facts = recipe.facts(identity, &media.tree, media.image.len());
-    facts.base_url = target.base_url.clone();
-    facts.delivery = profile.answers.delivery;
-    facts.entry = boot_edit::entry_cmdline(inputs);
-    facts.brought = boot_edit::brought(inputs);
+    Facts {
+        base_url: target.base_url.clone(),
+        delivery: profile.answers.delivery,
+        many_hosts: target.hosts.is_some(),
+        entry: boot_edit::entry_cmdline(inputs),
+        brought: boot_edit::brought(inputs),
+        ..recipe.facts(identity, &media.tree, media.image.len())
+    }
+}
+
+/// What the family says of a profile. The operator's own answer file is filled in for it, if there is
+/// one.
+fn said(inputs: &Inputs, facts: &mut Facts, profile: &Profile) -> Result<Draft> {
+    let Inputs { recipe, target, .. } = inputs;
     let by_language = || target.own_answers.get(&recipe.family.answer_kind()?);
     let own = target.answers.as_ref().or_else(by_language);
     facts.own_answers =
-        own.map(|(name, bytes)| own_answers(name, bytes, profile, &facts)).transpose()?;
-    Ok(facts)
+        own.map(|(name, bytes)| own_answers(name, bytes, profile, facts)).transpose()?;
+    let mut draft = Draft::default();
+    recipe.family.say(facts, profile, &mut draft)?;
+    // Where it is not heeded, nothing installs by itself.
+    if draft.unattended.is_none() && draft.unsaid.iter().any(|u| u.setting == "unattended") {
+        draft.unattended = Some(false);
+    }
+    heed_unsaid(&mut draft, profile.answers.lenient)?;
+    Ok(draft)
+}
+
+/// What recipe and medium tell the operator.
+fn notes_of_the_medium(inputs: &Inputs) -> Vec<Note> {
+    let note = |warning, text| Note { warning, text, assumed: false };
+    let recipe = inputs.recipe.notes_for(inputs.identity);
+    let recipe = recipe.into_iter().map(|n| note(n.warning, n.text.clone()));
+    let media = inputs.media.notes().iter().map(|n| note(false, format!("the medium: {n}")));
+    recipe.chain(media).collect()
 }
 
 /// The operator's own answer file; a template over the profile's values where its name says so.
@@ -338,6 +360,17 @@ impl Plan {
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
         self.files.values().map(|f| f.content.len()).sum()
+    }
+
+    /// Times and order, last of all.
+    fn settled(mut self) -> Plan {
+        if let Some(t) = self.source_date_epoch {
+            for f in self.files.values_mut() {
+                f.mtime = Some(f.mtime.map_or(t, |m| m.min(t)));
+            }
+        }
+        self.coverage.sort_by_key(|c| (c.layer, c.aspect));
+        self
     }
 }
 

@@ -6,8 +6,9 @@ use super::boot_edit::{Piece, Start};
 use super::{Chosen, Inputs, Origin, Planned, Role, add};
 use crate::content::Content;
 use crate::content::path::TreePath;
+use crate::content::tree::Tree;
 use crate::error::Result;
-use crate::family::draft::{BASE, Body, Draft};
+use crate::family::draft::{BASE, Body, Draft, Made};
 use crate::format::{cpio, grub, initrd, ipxe};
 use crate::media::Media;
 use crate::model::cmdline::Cmdline;
@@ -33,21 +34,11 @@ pub fn plan(
     draft: &Draft,
     title: &str,
 ) -> Result<()> {
-    let payload = |p: &Piece| Planned {
-        content: p.content.clone(),
-        origin: p.origin.clone(),
-        reasons: vec![p.reason.clone()],
-        role: Role::Payload,
-        mode: 0o644,
-        mtime: None,
-    };
-    add(files, KERNEL.parse()?, payload(&start.kernel))?;
-    add(files, INITRD.parse()?, extended(inputs.media, start, draft)?)?;
-    for m in &draft.beside {
-        let (content, origin) = body(inputs.media, &m.body)?;
-        let f = Planned { content, origin, mode: m.mode, ..made(Vec::new(), &m.reason) };
-        add(files, m.path.clone(), f)?;
-    }
+    add(files, KERNEL.parse()?, kernel(start))?;
+    let initrds = Initrds::of(inputs.media, start, draft)?;
+    let nodes = initrds.nodes(&draft.in_initrd)?;
+    add(files, INITRD.parse()?, initrds.extended(&draft.in_initrd, nodes.as_ref())?)?;
+    beside(files, inputs.media, &draft.beside)?;
     let base = inputs.target.base_url.as_deref();
     ipxe::args(&chosen.cmdline)?;
     let script = boot_ipxe(title, chosen, draft, base);
@@ -57,14 +48,14 @@ pub fn plan(
     grub_route(files, inputs, chosen, draft, title)
 }
 
-fn source_of(chosen: &Chosen) -> String {
+pub(super) fn source_of(chosen: &Chosen) -> String {
     match &chosen.locus {
         Some(l) => format!("entry \"{}\" of {l}", chosen.title),
         None => "no menu entry: the medium has none that helps".into(),
     }
 }
 
-fn made(bytes: Vec<u8>, reason: &str) -> Planned {
+pub(super) fn made(bytes: Vec<u8>, reason: &str) -> Planned {
     Planned {
         content: bytes.into(),
         origin: Origin::Made,
@@ -90,41 +81,97 @@ fn body(media: &Media, body: &Body) -> Result<(Content, Origin)> {
     })
 }
 
-fn extended(media: &Media, start: &Start, draft: &Draft) -> Result<Planned> {
-    let mut initrds = start.initrds.clone();
-    for (path, reason) in &draft.more_initrds {
-        let content = media.tree.file(path)?.clone();
-        let origin = super::boot_edit::medium_origin(path, &content);
-        initrds.push(Piece { content, origin, reason: reason.clone() });
+/// The kernel as a file of the tree.
+pub(super) fn kernel(start: &Start) -> Planned {
+    Planned {
+        content: start.kernel.content.clone(),
+        origin: start.kernel.origin.clone(),
+        ..made(Vec::new(), &start.kernel.reason)
     }
-    let vendor: Vec<Content> = initrds.iter().map(|i| i.content.clone()).collect();
-    let nested = draft.in_initrd.iter().any(|m| m.path.parent().is_some_and(|p| !p.is_root()));
-    let nodes = match nested {
-        true => Some(initrd::nodes(&Content::concat(vendor.iter().cloned()))?),
-        false => None,
-    };
-    let mut ours = Vec::new();
-    for m in &draft.in_initrd {
-        let path = match &nodes {
-            Some(n) => initrd::landing(n, &m.path)?,
-            None => m.path.clone(),
+}
+
+/// Adds the files that a family wants beside the script.
+pub(super) fn beside(
+    files: &mut BTreeMap<TreePath, Planned>,
+    media: &Media,
+    wanted: &[Made],
+) -> Result<()> {
+    for m in wanted {
+        let (content, origin) = body(media, &m.body)?;
+        let f = Planned { content, origin, mode: m.mode, ..made(Vec::new(), &m.reason) };
+        add(files, m.path.clone(), f)?;
+    }
+    Ok(())
+}
+
+/// The vendor's initrds, in order.
+pub(super) struct Initrds<'a> {
+    media: &'a Media,
+    pieces: Vec<Piece>,
+    /// Their bytes.
+    pub vendor: Vec<Content>,
+}
+
+impl<'a> Initrds<'a> {
+    /// The entry's, and the medium's others that the family wants.
+    pub fn of(media: &'a Media, start: &Start, draft: &Draft) -> Result<Self> {
+        let mut pieces = start.initrds.clone();
+        for (path, reason) in &draft.more_initrds {
+            let content = media.tree.file(path)?.clone();
+            let origin = super::boot_edit::medium_origin(path, &content);
+            pieces.push(Piece { content, origin, reason: reason.clone() });
+        }
+        let vendor = pieces.iter().map(|i| i.content.clone()).collect();
+        Ok(Initrds { media, pieces, vendor })
+    }
+
+    /// What is in them, where one of `files` lies in a folder; it unpacks them, so once is enough.
+    pub fn nodes<'m>(&self, files: impl IntoIterator<Item = &'m Made>) -> Result<Option<Tree>> {
+        let nested = |m: &Made| m.path.parent().is_some_and(|p| !p.is_root());
+        match files.into_iter().any(nested) {
+            true => initrd::nodes(&Content::concat(self.vendor.iter().cloned())).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Files of ours at the paths where they land.
+    pub fn entries<'m>(
+        &self,
+        files: impl IntoIterator<Item = &'m Made>,
+        nodes: Option<&Tree>,
+    ) -> Result<Vec<cpio::Entry>> {
+        let entry = |m: &Made| {
+            let path = match nodes {
+                Some(n) => initrd::landing(n, &m.path)?,
+                None => m.path.clone(),
+            };
+            let (content, _) = body(self.media, &m.body)?;
+            Ok(cpio::Entry { path, mode: m.mode, content })
         };
-        let (content, _) = body(media, &m.body)?;
-        ours.push(cpio::Entry { path, mode: m.mode, content });
+        files.into_iter().map(entry).collect()
     }
-    let content = cpio::extend_initrd(&vendor, &ours)?;
-    let was: u64 = vendor.iter().map(Content::len).sum();
-    let mut reasons: Vec<String> = initrds.iter().map(|i| i.reason.clone()).collect();
-    reasons.extend(draft.in_initrd.iter().map(|m| format!("{}: {}", m.path, m.reason)));
-    let origin = match &initrds[..] {
-        [one] if ours.is_empty() => one.origin.clone(),
-        several => Origin::Extended {
-            path: several.iter().map(|i| origin_name(&i.origin)).collect::<Vec<_>>().join(" + "),
-            added: ours.iter().map(|e| format!("/{}", e.path)).collect(),
-            bytes: content.len() - was,
-        },
-    };
-    Ok(Planned { content, origin, reasons, role: Role::Payload, mode: 0o644, mtime: None })
+
+    /// All of them with files of ours, as one file of the tree.
+    pub fn extended(&self, files: &[Made], nodes: Option<&Tree>) -> Result<Planned> {
+        let ours = self.entries(files, nodes)?;
+        let content = cpio::extend_initrd(&self.vendor, &ours)?;
+        let was: u64 = self.vendor.iter().map(Content::len).sum();
+        let mut reasons: Vec<String> = self.pieces.iter().map(|i| i.reason.clone()).collect();
+        reasons.extend(files.iter().map(|m| format!("{}: {}", m.path, m.reason)));
+        let origin = match &self.pieces[..] {
+            [one] if ours.is_empty() => one.origin.clone(),
+            several => Origin::Extended {
+                path: several
+                    .iter()
+                    .map(|i| origin_name(&i.origin))
+                    .collect::<Vec<_>>()
+                    .join(" + "),
+                added: ours.iter().map(|e| format!("/{}", e.path)).collect(),
+                bytes: content.len() - was,
+            },
+        };
+        Ok(Planned { content, origin, reasons, role: Role::Payload, mode: 0o644, mtime: None })
+    }
 }
 
 fn origin_name(o: &Origin) -> String {
@@ -141,6 +188,20 @@ fn origin_name(o: &Origin) -> String {
 fn boot_ipxe(title: &str, chosen: &Chosen, draft: &Draft, base: Option<&str>) -> String {
     let args = chosen.cmdline.replace(BASE, base.unwrap_or("${base}"));
     let needs_base = chosen.cmdline.contains(BASE) && base.is_none();
+    let mut s = prologue(title, needs_base);
+    s.push_str(&ram_guard(draft.ram_mib));
+    let _ = write!(
+        s,
+        "echo {title}\n\
+         kernel {KERNEL} initrd={INITRD} {args} || goto failed\n\
+         initrd {INITRD} || goto failed\n\
+         boot || goto failed\n"
+    );
+    s + &epilogue(title, needs_base) + "exit 1\n"
+}
+
+/// The script's first lines: they set `base` where an argument needs it.
+pub(super) fn prologue(title: &str, needs_base: bool) -> String {
     let mut s = format!("#!ipxe\n# {title}, written by isowright\nimgfree\n");
     if needs_base {
         s.push_str(
@@ -148,36 +209,27 @@ fn boot_ipxe(title: &str, chosen: &Chosen, draft: &Draft, base: Option<&str>) ->
              isset ${cwduri} || isset ${filename} || goto nobase\n",
         );
     }
-    s.push_str(&ram_guard(draft.ram_mib));
-    let _ = write!(
-        s,
-        "echo {title}\n\
-         kernel {KERNEL} initrd={INITRD} {args} || goto failed\n\
-         initrd {INITRD} || goto failed\n\
-         boot || goto failed\n\
-         :failed\n\
-         echo isowright: {title} could not be started\n\
-         goto end\n"
-    );
+    s
+}
+
+/// What becomes of a machine that could not be started; `exit 1` is to follow.
+pub(super) fn epilogue(title: &str, needs_base: bool) -> String {
+    let mut s = format!(":failed\necho isowright: {title} could not be started\ngoto end\n");
     if needs_base {
         s.push_str(
             ":nobase\n\
              echo isowright: this iPXE does not tell its own URL; build with --base-url\n",
         );
     }
-    s.push_str(
-        ":end\n\
-         prompt --timeout 30000 Press a key for the iPXE shell, or wait for the next boot device && shell ||\n\
-         exit 1\n",
-    );
-    s
+    s + ":end\n\
+         prompt --timeout 30000 Press a key for the iPXE shell, or wait for the next boot device && shell ||\n"
 }
 
 /// Stops on a machine with too little memory, where iPXE can tell. No build counts memory by default
 /// and none compares numbers, but all read SMBIOS and can count: the type 19 structures (memory array
 /// mapped address, SMBIOS 7.20) hold the last address of each range in KiB; of its little-endian
 /// bytes, number 10 counts 64 MiB and number 11 counts 16 GiB. Without SMBIOS the machine passes.
-fn ram_guard(mib: u64) -> String {
+pub(super) fn ram_guard(mib: u64) -> String {
     if mib < 64 {
         return String::new();
     }
@@ -216,6 +268,16 @@ fn grub_route(
     draft: &Draft,
     title: &str,
 ) -> Result<()> {
+    let text = grub_cfg(title, chosen, draft, inputs.target.base_url.as_deref())?;
+    grub_files(files, inputs, &text)
+}
+
+/// The loaders, and the configuration at the places where they look for it.
+pub(super) fn grub_files(
+    files: &mut BTreeMap<TreePath, Planned>,
+    inputs: &Inputs,
+    text: &str,
+) -> Result<()> {
     let efi: TreePath = EFI_BOOT.parse()?;
     let trees =
         std::iter::once(&inputs.media.tree).chain(inputs.media.fat_images.iter().map(|f| &f.tree));
@@ -247,20 +309,43 @@ fn grub_route(
             break;
         }
     }
-    let text = grub_cfg(title, chosen, draft, inputs.target.base_url.as_deref())?;
     for to in ["grub/grub.cfg", "EFI/BOOT/grub.cfg"] {
         if to.starts_with("EFI") && !found {
             continue;
         }
-        let mut f = made(text.clone().into_bytes(), "UEFI HTTP Boot without iPXE");
+        let mut f = made(text.as_bytes().to_vec(), "UEFI HTTP Boot without iPXE");
         f.role = Role::EntryPoint;
         add(files, to.parse()?, f)?;
     }
     Ok(())
 }
 
-/// GRUB knows where it came from as `$cmdpath`, `(http,HOST)/path/EFI/BOOT`.
 fn grub_cfg(title: &str, chosen: &Chosen, draft: &Draft, base: Option<&str>) -> Result<String> {
+    let Grub { mut text, device, url } = grub_prologue(title, draft, base);
+    let args = grub_args(&chosen.cmdline, &url)?;
+    let _ = write!(
+        text,
+        "set default=0\nset timeout=5\n\
+         menuentry '{title}' {{\n\
+         \tlinux {device}/{KERNEL} {args}\n\
+         \tinitrd {device}/{INITRD}\n\
+         }}\n"
+    );
+    Ok(text)
+}
+
+/// The configuration's first lines, and what stands in it for the tree.
+pub(super) struct Grub {
+    /// The lines.
+    pub text: String,
+    /// The tree as GRUB's commands name it.
+    pub device: String,
+    /// Its URL in a kernel argument.
+    pub url: String,
+}
+
+/// GRUB knows where it came from as `$cmdpath`, `(http,HOST)/path/EFI/BOOT`.
+pub(super) fn grub_prologue(title: &str, draft: &Draft, base: Option<&str>) -> Grub {
     let mut s = format!("# {title}, written by isowright\n");
     let serial = draft.loader_console.iter().rev().find_map(|c| c.serial());
     if let Some(cmd) = serial.and_then(grub::serial_command) {
@@ -280,20 +365,11 @@ fn grub_cfg(title: &str, chosen: &Chosen, draft: &Draft, base: Option<&str>) -> 
              set tree=\"(http,$host)$dir\"\n",
         );
     }
-    let args = grub_args(&chosen.cmdline, &url)?;
-    let _ = write!(
-        s,
-        "set default=0\nset timeout=5\n\
-         menuentry '{title}' {{\n\
-         \tlinux {device}/{KERNEL} {args}\n\
-         \tinitrd {device}/{INITRD}\n\
-         }}\n"
-    );
-    Ok(s)
+    Grub { text: s, device, url }
 }
 
 /// `host/path` as GRUB names it: `(http,host)/path`.
-fn http_device(place: &str) -> String {
+pub(super) fn http_device(place: &str) -> String {
     match place.split_once('/') {
         Some((host, dir)) => format!("(http,{host})/{dir}"),
         None => format!("(http,{place})"),
@@ -301,7 +377,7 @@ fn http_device(place: &str) -> String {
 }
 
 /// Each word quoted as far as GRUB needs it; the URL's variables stay open to GRUB.
-fn grub_args(cmdline: &str, url: &str) -> Result<String> {
+pub(super) fn grub_args(cmdline: &str, url: &str) -> Result<String> {
     let word = |w: &str| match w.split_once(BASE) {
         Some((before, after)) => {
             let (b, a) = (grub::quote(before), grub::quote(after));

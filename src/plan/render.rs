@@ -6,7 +6,13 @@ use crate::family::draft::{ArgOp, Aspect, Cover, Layer};
 use serde::Serialize;
 use std::fmt::Write;
 
-/// Files of one folder below `repo/` that are listed one by one before they are summed up.
+/// Folders whose files are summed up where there are more than [`LISTED`]: mark, and whose they are.
+const SUMMED: [(&str, char, &str); 3] = [
+    ("answers", '+', "of the hosts"),
+    ("hosts", '+', "of the hosts"),
+    ("repo", '=', "of the medium"),
+];
+/// Files of such a folder that are listed one by one before they are summed up.
 const LISTED: usize = 12;
 
 /// `13.1 MiB`; bytes below 1 KiB as they are.
@@ -32,16 +38,24 @@ pub fn text(plan: &Plan, all: bool) -> String {
         None => "none of the medium's; assumed".into(),
     };
     let _ = writeln!(s, "  entry    {entry}");
-    s.push_str(match plan.unattended {
-        true => "  disks    WIPED: the install runs without a question (unattended)\n",
-        false => "  disks    left alone until the operator says so (not unattended)\n",
-    });
+    let wiped = plan.hosts.iter().filter(|h| h.unattended).count();
+    if !plan.hosts.is_empty() && wiped > 0 {
+        let of = plan.hosts.len();
+        let _ =
+            writeln!(s, "  disks    WIPED on {wiped} of {of} hosts without a question; see Hosts");
+    } else {
+        s.push_str(match plan.unattended {
+            true => "  disks    WIPED: the install runs without a question (unattended)\n",
+            false => "  disks    left alone until the operator says so (not unattended)\n",
+        });
+    }
     if let Some(d) = &plan.delivery {
         let _ = writeln!(s, "  answers  by {}: {}", d.way, d.reason);
     }
     if plan.ram_mib > 0 {
         let _ = writeln!(s, "  RAM      {} MiB at least", plan.ram_mib);
     }
+    hosts(&mut s, plan);
     arguments(&mut s, plan);
     files(&mut s, plan, all);
     coverage(&mut s, plan);
@@ -56,12 +70,30 @@ pub fn text(plan: &Plan, all: bool) -> String {
     s
 }
 
+/// Each host on a line of its own, also where there are a thousand: what is wiped must be seen.
+fn hosts(s: &mut String, plan: &Plan) {
+    if plan.hosts.is_empty() {
+        return;
+    }
+    let _ = writeln!(s, "\nHosts ({}; any other machine is left alone)", plan.hosts.len());
+    let width = |f: &dyn Fn(&super::hosts::HostPlan) -> usize| {
+        plan.hosts.iter().map(f).max().unwrap_or(0).min(40)
+    };
+    let (names, addresses) = (width(&|h| h.name.len()), width(&|h| h.address.len()));
+    for h in &plan.hosts {
+        let macs: Vec<String> = h.macs.iter().map(ToString::to_string).collect();
+        let _ = writeln!(s, "   {:<names$}  {:<addresses$}  {}", h.name, h.address, h.disks);
+        let _ = writeln!(s, "     {}", macs.join(" "));
+    }
+}
+
 fn arguments(s: &mut String, plan: &Plan) {
     let base = crate::family::draft::BASE;
-    s.push_str(match plan.chosen.cmdline.contains(base) {
-        true => "\nKernel arguments (@BASE@ stands for the tree's URL)\n",
-        false => "\nKernel arguments\n",
-    });
+    let whose = plan.hosts.first().map_or_else(String::new, |h| format!(" of {}", h.name));
+    let _ = match plan.chosen.cmdline.contains(base) {
+        true => writeln!(s, "\nKernel arguments{whose} (@BASE@ stands for the tree's URL)"),
+        false => writeln!(s, "\nKernel arguments{whose}"),
+    };
     let _ = writeln!(s, "   {}", plan.chosen.cmdline);
     for e in &plan.chosen.edits {
         let (mark, word) = match &e.op {
@@ -74,21 +106,28 @@ fn arguments(s: &mut String, plan: &Plan) {
 
 fn files(s: &mut String, plan: &Plan, all: bool) {
     let _ = writeln!(s, "\nFiles ({}, {})", plan.files.len(), human(plan.bytes()));
-    let (repo, rest): (Vec<_>, Vec<_>) =
-        plan.files.iter().partition(|(p, _)| p.parts().next() == Some(b"repo"));
-    for (path, f) in rest {
+    let is_in = |p: &TreePath, folder: &str| p.parts().next() == Some(folder.as_bytes());
+    let below =
+        |folder: &str| plan.files.iter().filter(|(p, _)| is_in(p, folder)).collect::<Vec<_>>();
+    let summed: Vec<_> =
+        SUMMED.iter().filter(|(folder, ..)| !all && below(folder).len() > LISTED).collect();
+    let apart = |p: &TreePath| is_in(p, "repo") || summed.iter().any(|(f, ..)| is_in(p, f));
+    for (path, f) in plan.files.iter().filter(|(p, _)| !apart(p)) {
         line(s, path, f);
     }
-    if all || repo.len() <= LISTED {
-        repo.iter().for_each(|(path, f)| line(s, path, f));
-    } else {
-        let bytes: u64 = repo.iter().map(|(_, f)| f.content.len()).sum();
+    for (folder, mark, what) in &summed {
+        let inner = below(folder);
+        let bytes: u64 = inner.iter().map(|(_, f)| f.content.len()).sum();
         let _ = writeln!(
             s,
-            " = repo/                      {:>10}  {} files of the medium; --all lists them",
+            " {mark} {:<26} {:>10}  {} files {what}; --all lists them",
+            format!("{folder}/"),
             human(bytes),
-            repo.len()
+            inner.len()
         );
+    }
+    if !summed.iter().any(|(f, ..)| *f == "repo") {
+        below("repo").iter().for_each(|(path, f)| line(s, path, f));
     }
 }
 
@@ -163,6 +202,8 @@ struct Json<'a> {
     entry: &'a super::Chosen,
     must_have: &'a [String],
     hosted_elsewhere: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    hosts: &'a [super::hosts::HostPlan],
     files: Vec<JsonFile<'a>>,
     coverage: &'a [crate::family::draft::Coverage],
     notes: &'a [crate::family::draft::Note],
@@ -201,6 +242,7 @@ pub fn json(plan: &Plan) -> crate::Result<serde_json::Value> {
         entry: &plan.chosen,
         must_have: &plan.must_have,
         hosted_elsewhere: &plan.hosted_elsewhere,
+        hosts: &plan.hosts,
         files: files.collect(),
         coverage: &plan.coverage,
         notes: &plan.notes,

@@ -6,6 +6,8 @@ use crate::content::path::TreePath;
 use crate::error::{Error, Result};
 use crate::family::draft::{Coverage, Note};
 use crate::media::identity::Identity;
+use crate::model::network::Mac;
+use crate::plan::hosts::HostPlan;
 use crate::plan::{Origin, Plan, Planned, Source};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +36,9 @@ pub struct Manifest {
     /// Paths below the tree that arguments name and that are to be hosted by somebody else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosted_elsewhere: Vec<String>,
+    /// The machines that it serves, and no others; none where it serves whoever comes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<HostRow>,
     /// MiB of RAM below which it is known to fail; 0: unknown.
     pub ram_mib: u64,
     /// True where it installs without a question and wipes disks.
@@ -44,6 +49,31 @@ pub struct Manifest {
     pub notes: Vec<Note>,
     /// Every file but this one and SHA256SUMS, by path.
     pub files: Vec<FileRow>,
+}
+
+/// One machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostRow {
+    /// Its name.
+    pub name: String,
+    /// Its ports.
+    pub macs: Vec<Mac>,
+    /// True where it installs without a question.
+    pub unattended: bool,
+    /// Kernel arguments that its entry must hold beside what every entry must.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub must_have: Vec<String>,
+}
+
+impl HostRow {
+    fn new(h: &HostPlan) -> Self {
+        HostRow {
+            name: h.name.clone(),
+            macs: h.macs.clone(),
+            unattended: h.unattended,
+            must_have: h.must_have.clone(),
+        }
+    }
 }
 
 /// One file.
@@ -89,6 +119,7 @@ impl Manifest {
             title: plan.title.clone(),
             must_have: plan.must_have.clone(),
             hosted_elsewhere: plan.hosted_elsewhere.clone(),
+            hosts: plan.hosts.iter().map(HostRow::new).collect(),
             ram_mib: plan.ram_mib,
             unattended: plan.unattended,
             coverage: plan.coverage.clone(),

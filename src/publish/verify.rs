@@ -1,7 +1,7 @@
 //! A tree against its own word: bytes against the manifest, paths that boot files name against the
 //! tree, console and bond in every entry.
 
-use super::manifest::Manifest;
+use super::manifest::{HostRow, Manifest};
 use super::{MANIFEST, SUMS};
 use crate::content::copy::{self, Watch};
 use crate::content::path::TreePath;
@@ -10,8 +10,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::{dracut, grub, ipxe};
 use crate::model::boot::Payload;
 use crate::model::cmdline::{Cmdline, same_key};
+use crate::plan::hosts;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -161,7 +162,37 @@ fn boot_files(dir: &Path, manifest: &Manifest, r: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// Where it tells machines apart it is read as each of them runs it.
 fn script_file(dir: &Path, manifest: &Manifest, text: &[u8], r: &mut Report) -> Result<()> {
+    let each = hosts::variants(&String::from_utf8_lossy(text));
+    if each.is_empty() && manifest.hosts.is_empty() {
+        return one_script(dir, manifest, text, r);
+    }
+    let mut rows: BTreeMap<&str, &HostRow> =
+        manifest.hosts.iter().map(|h| (h.name.as_str(), h)).collect();
+    for text in &each {
+        one_script(dir, manifest, text.as_bytes(), r)?;
+        // What is wrong with it was told just now.
+        let Ok(script) = ipxe::Script::parse(text.as_bytes()) else { continue };
+        let Some(row) = script.value("host").and_then(|h| rows.remove(h)) else { continue };
+        for mac in &row.macs {
+            let label = format!("{}{mac}", hosts::MAC_LABEL);
+            if !script.labels.iter().any(|(l, _)| *l == label) {
+                r.broken(SCRIPT, format!("{} is not found by its address {mac}", row.name));
+            }
+        }
+        for k in script.kernels() {
+            let c = Cmdline::parse(&k.args).unwrap_or_default();
+            lacks(SCRIPT, &row.must_have, &c, r);
+        }
+    }
+    for name in rows.keys() {
+        r.broken(SCRIPT, format!("has no lines for host {name}"));
+    }
+    Ok(())
+}
+
+fn one_script(dir: &Path, manifest: &Manifest, text: &[u8], r: &mut Report) -> Result<()> {
     let script = match ipxe::Script::parse(text) {
         Ok(s) => s,
         Err(e) => {
@@ -224,6 +255,8 @@ fn grub_file(
     }
     for e in entries {
         r.entries += 1;
+        let host = e.id.strip_prefix(hosts::GRUB_ID);
+        let host = manifest.hosts.iter().find(|h| host == Some(&h.name));
         match e.payload {
             Payload::Linux { kernel, initrds, cmdline } => {
                 for p in std::iter::once(&kernel).chain(&initrds) {
@@ -231,8 +264,13 @@ fn grub_file(
                         r.broken(path, format!("names {p}, which is not there"));
                     }
                 }
+                if let Some(h) = host {
+                    lacks(path, &h.must_have, &cmdline, r);
+                }
                 entry(dir, manifest, &path.to_string(), &cmdline, r)?;
             }
+            // It gives the machine back.
+            Payload::Opaque { why } if why == "exit" => {}
             other => r.broken(path, format!("entry \"{}\" is not understood: {other:?}", e.title)),
         }
     }
@@ -252,14 +290,18 @@ fn at_root(text: &str) -> String {
     }
 }
 
+/// Words that must be there.
+fn lacks(file: impl ToString, must_have: &[String], c: &Cmdline, r: &mut Report) {
+    let words: BTreeSet<&str> = c.words().map(|w| w.raw).collect();
+    for must in must_have.iter().filter(|m| !words.contains(m.as_str())) {
+        r.broken(file.to_string(), format!("an entry lacks {must}"));
+    }
+}
+
 /// Console and bond, and the files below the tree that arguments name.
 fn entry(dir: &Path, manifest: &Manifest, file: &str, c: &Cmdline, r: &mut Report) -> Result<()> {
+    lacks(file, &manifest.must_have, c, r);
     let words: Vec<&str> = c.words().map(|w| w.raw).collect();
-    for must in &manifest.must_have {
-        if !words.contains(&must.as_str()) {
-            r.broken(file, format!("an entry lacks {must}"));
-        }
-    }
     let consoles = |w: &&str| w.starts_with("console=");
     let last_wanted = manifest.must_have.iter().map(String::as_str).rfind(consoles);
     let last_there = words.iter().copied().rfind(consoles);
@@ -279,21 +321,20 @@ fn entry(dir: &Path, manifest: &Manifest, file: &str, c: &Cmdline, r: &mut Repor
         }
     }
     for w in c.words() {
-        let Some((_, rest)) = w
-            .raw
-            .split_once("repo/")
-            .filter(|(before, _)| before.contains('$') || before.contains("://"))
-        else {
-            continue;
+        let url = |folder: &'static str| {
+            let (before, rest) = w.raw.split_once(folder)?;
+            let ours = before.contains('$') || before.contains("://");
+            ours.then_some((folder, rest.trim_end_matches('"')))
         };
-        let rest = rest.trim_end_matches('"');
-        let below = format!("repo/{rest}");
+        let Some((folder, rest)) = url("repo/").or_else(|| url("answers/")) else { continue };
+        let below = format!("{folder}{rest}");
         if manifest.hosted_elsewhere.contains(&below) {
             r.note(file, format!("{} wants {below}, which is hosted elsewhere", w.key));
         } else if !dir.join(below.trim_end_matches('/')).exists() {
             r.broken(file, format!("{} wants {below}, which is not there", w.key));
         }
         if same_key(w.key, "inst.repo")
+            && folder == "repo/"
             && rest.is_empty()
             && !manifest.hosted_elsewhere.contains(&below)
             && !dir.join("repo/.treeinfo").exists()

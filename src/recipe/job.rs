@@ -23,6 +23,9 @@ pub struct Job {
     /// The operator's own answer file, in place of ours and of the profile's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers: Option<PathBuf>,
+    /// The machines, each by its MAC addresses: a `hosts.toml`, or a table in CSV.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<PathBuf>,
     /// Kernel and initrd for media whose own can't netboot (Debian).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub netboot: Option<NetbootFiles>,
@@ -108,7 +111,7 @@ impl Job {
             }
             None => {}
         }
-        paths.extend(self.answers.iter_mut());
+        paths.extend(self.answers.iter_mut().chain(self.hosts.iter_mut()));
         if let Some(n) = &mut self.netboot {
             paths.extend([&mut n.kernel, &mut n.initrd]);
         }

@@ -327,6 +327,7 @@ impl Recipe {
             base_url: None,
             own_answers: None,
             delivery: None,
+            many_hosts: false,
             ram_payload: payload,
             ram_mib: self.ram_mib(payload, medium),
             hosted: self.hosted(tree),
@@ -426,7 +427,8 @@ mod tests {
         let mut there: Vec<String> = std::fs::read_dir(dir)
             .expect("recipes/")
             .map(|e| e.expect("entry").file_name().into_string().expect("utf-8"))
-            .filter(|f| f != "labels")
+            // Folders hold what recipes or jobs name.
+            .filter(|f| f.ends_with(".toml"))
             .collect();
         there.sort();
         let mut listed: Vec<&str> = BUNDLED.iter().map(|(f, _)| *f).collect();

@@ -13,6 +13,7 @@ mod ignition;
 mod proxmox;
 mod alpine;
 mod live_media;
+mod metallized;
 
 use isowright::family::Family;
 use isowright::family::draft::{ArgOp, Aspect, Draft, Facts, Hosted, KickstartLine, Layer};
