@@ -1,25 +1,62 @@
 //! cpio "newc" archives, as the kernel's initramfs takes them
 //! (Documentation/driver-api/early-userspace/buffer-format.rst). Writing only: reading comes with the
-//! initrd verbs. Names are bytes. No hard links, no device nodes.
+//! initrd verbs. Names are bytes. Hard links come with it.
 
 use crate::content::Content;
 use crate::content::path::TreePath;
+use crate::content::tree::{NodeKind, Special};
 use crate::error::{Error, Result};
 use std::collections::BTreeSet;
 
-/// A file for the archive.
+/// Something for the archive.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// Path without a leading `/`.
     pub path: TreePath,
     /// Permission bits.
     pub mode: u32,
-    /// Content: our own bytes, or an extent of the medium.
-    pub content: Content,
+    /// What it is. A file's content is our own bytes, or an extent of the medium.
+    pub kind: NodeKind,
 }
 
+impl Entry {
+    /// A regular file.
+    pub fn file(path: TreePath, mode: u32, content: impl Into<Content>) -> Self {
+        Entry { path, mode, kind: NodeKind::File(content.into()) }
+    }
+
+    /// A folder.
+    pub fn dir(path: TreePath, mode: u32) -> Self {
+        Entry { path, mode, kind: NodeKind::Dir }
+    }
+
+    /// A symbolic link.
+    pub fn symlink(path: TreePath, target: impl Into<Vec<u8>>) -> Self {
+        Entry { path, mode: 0o777, kind: NodeKind::Symlink(target.into()) }
+    }
+}
+
+const S_IFMT: u32 = 0o170_000;
+const S_IFIFO: u32 = 0o010_000;
+const S_IFCHR: u32 = 0o020_000;
 const S_IFDIR: u32 = 0o040_000;
+const S_IFBLK: u32 = 0o060_000;
 const S_IFREG: u32 = 0o100_000;
+const S_IFLNK: u32 = 0o120_000;
+const S_IFSOCK: u32 = 0o140_000;
+
+/// The file type's bits, and major and minor of a device.
+fn type_of(kind: &NodeKind) -> (u32, (u32, u32)) {
+    match kind {
+        NodeKind::File(_) => (S_IFREG, (0, 0)),
+        NodeKind::Dir => (S_IFDIR, (0, 0)),
+        NodeKind::Symlink(_) => (S_IFLNK, (0, 0)),
+        NodeKind::Special(Special::Fifo) => (S_IFIFO, (0, 0)),
+        NodeKind::Special(Special::Socket) => (S_IFSOCK, (0, 0)),
+        NodeKind::Special(Special::Char(major, minor)) => (S_IFCHR, (*major, *minor)),
+        NodeKind::Special(Special::Block(major, minor)) => (S_IFBLK, (*major, *minor)),
+    }
+}
 
 /// One archive of `entries` in their order, each with its parent folders before it: the kernel makes
 /// no folder by itself, and a file without one is lost without a word. Same entries, same bytes:
@@ -39,28 +76,39 @@ pub fn archive(entries: &[Entry]) -> Result<Content> {
         for dir in parents.into_iter().rev() {
             if made.insert(dir.clone()) {
                 ino += 1;
-                record(&mut out, ino, S_IFDIR | 0o755, dir.as_bytes(), 0);
+                record(&mut out, ino, S_IFDIR | 0o755, dir.as_bytes(), 0, (0, 0));
             }
         }
+        if matches!(e.kind, NodeKind::Dir) {
+            made.insert(e.path.clone());
+        }
         ino += 1;
-        let size = u32::try_from(e.content.len()).map_err(|_| {
+        let content = match &e.kind {
+            NodeKind::File(c) => c.clone(),
+            NodeKind::Symlink(target) => target.clone().into(),
+            NodeKind::Dir | NodeKind::Special(_) => Content::empty(),
+        };
+        let size = u32::try_from(content.len()).map_err(|_| {
             Error::unsupported("a file of 4 GiB or more does not fit into an initrd").path(&e.path)
         })?;
-        record(&mut out, ino, S_IFREG | (e.mode & 0o7777), e.path.as_bytes(), size);
+        let (kind, device) = type_of(&e.kind);
+        record(&mut out, ino, kind | (e.mode & 0o7777), e.path.as_bytes(), size, device);
+        let gap = content.len().next_multiple_of(4) - content.len();
         parts.push(Content::from(std::mem::take(&mut out)));
-        parts.push(e.content.clone());
-        parts.push(Content::zeros(e.content.len().next_multiple_of(4) - e.content.len()));
+        parts.push(content);
+        parts.push(Content::zeros(gap));
     }
-    record(&mut out, 0, 0, b"TRAILER!!!", 0);
+    record(&mut out, 0, 0, b"TRAILER!!!", 0, (0, 0));
     parts.push(out.into());
     Ok(Content::concat(parts))
 }
 
-fn record(out: &mut Vec<u8>, ino: u32, mode: u32, name: &[u8], size: u32) {
-    let nlink = if mode & S_IFDIR != 0 { 2 } else { 1 };
+fn record(out: &mut Vec<u8>, ino: u32, mode: u32, name: &[u8], size: u32, device: (u32, u32)) {
+    let nlink = if mode & S_IFMT == S_IFDIR { 2 } else { 1 };
+    let (major, minor) = device;
     out.extend_from_slice(b"070701");
     // ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check
-    for v in [ino, mode, 0, 0, nlink, 0, size, 0, 0, 0, 0, name.len() as u32 + 1, 0] {
+    for v in [ino, mode, 0, 0, nlink, 0, size, 0, 0, major, minor, name.len() as u32 + 1, 0] {
         out.extend_from_slice(format!("{v:08x}").as_bytes());
     }
     out.extend_from_slice(name);
@@ -124,7 +172,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     fn entry(path: &str, bytes: &[u8]) -> Entry {
-        Entry { path: path.parse().expect("path"), mode: 0o600, content: bytes.to_vec().into() }
+        Entry::file(path.parse().expect("path"), 0o600, bytes.to_vec())
     }
 
     #[test]

@@ -195,8 +195,7 @@ mod tests {
     #[test]
     fn plain_then_padding_then_gzip_is_read_to_the_end() {
         let one = |n: &str| {
-            let content = vec![1, 2, 3].into();
-            let a = cpio::archive(&[cpio::Entry { path: p(n), mode: 0o644, content }]);
+            let a = cpio::archive(&[cpio::Entry::file(p(n), 0o644, vec![1, 2, 3])]);
             a.and_then(|a| a.read_all(1000)).expect("archive")
         };
         let mut all = one("kernel/x86/microcode/GenuineIntel.bin");

@@ -110,7 +110,7 @@ fn extended(media: &Media, start: &Start, draft: &Draft) -> Result<Planned> {
             None => m.path.clone(),
         };
         let (content, _) = body(media, &m.body)?;
-        ours.push(cpio::Entry { path, mode: m.mode, content });
+        ours.push(cpio::Entry::file(path, m.mode, content));
     }
     let content = cpio::extend_initrd(&vendor, &ours)?;
     let was: u64 = vendor.iter().map(Content::len).sum();
