@@ -4,6 +4,7 @@ pub mod agama;
 pub mod answers;
 pub mod autoinstall;
 pub mod autoyast;
+pub mod compress;
 pub mod cpio;
 pub mod diskinfo;
 pub mod dracut;

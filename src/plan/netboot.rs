@@ -98,21 +98,12 @@ fn extended(media: &Media, start: &Start, draft: &Draft) -> Result<Planned> {
         initrds.push(Piece { content, origin, reason: reason.clone() });
     }
     let vendor: Vec<Content> = initrds.iter().map(|i| i.content.clone()).collect();
-    let nested = draft.in_initrd.iter().any(|m| m.path.parent().is_some_and(|p| !p.is_root()));
-    let nodes = match nested {
-        true => Some(initrd::nodes(&Content::concat(vendor.iter().cloned()))?),
-        false => None,
-    };
     let mut ours = Vec::new();
     for m in &draft.in_initrd {
-        let path = match &nodes {
-            Some(n) => initrd::landing(n, &m.path)?,
-            None => m.path.clone(),
-        };
         let (content, _) = body(media, &m.body)?;
-        ours.push(cpio::Entry::file(path, m.mode, content));
+        ours.push(cpio::Entry::file(m.path.clone(), m.mode, content));
     }
-    let content = cpio::extend_initrd(&vendor, &ours)?;
+    let initrd::Appended { content, landed, .. } = initrd::append(&vendor, &ours)?;
     let was: u64 = vendor.iter().map(Content::len).sum();
     let mut reasons: Vec<String> = initrds.iter().map(|i| i.reason.clone()).collect();
     reasons.extend(draft.in_initrd.iter().map(|m| format!("{}: {}", m.path, m.reason)));
@@ -120,7 +111,7 @@ fn extended(media: &Media, start: &Start, draft: &Draft) -> Result<Planned> {
         [one] if ours.is_empty() => one.origin.clone(),
         several => Origin::Extended {
             path: several.iter().map(|i| origin_name(&i.origin)).collect::<Vec<_>>().join(" + "),
-            added: ours.iter().map(|e| format!("/{}", e.path)).collect(),
+            added: landed.iter().map(|p| format!("/{p}")).collect(),
             bytes: content.len() - was,
         },
     };
