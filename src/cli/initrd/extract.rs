@@ -134,7 +134,11 @@ fn select<'a>(inside: &'a Inside, wanted: &[String]) -> Result<Vec<Item<'a>>> {
             .literal_separator(true)
             .backslash_escape(true)
             .build()
-            .map_err(|e| Error::usage(format!("bad pattern \"{w}\"")).because(e))?
+            .map_err(|e| {
+                Error::usage(format!("bad pattern \"{w}\""))
+                    .because(e)
+                    .hint("a [ or { of a name is written \\[ or \\{")
+            })?
             .compile_matcher();
         let exact = inside.tree.get(&literal).is_some();
         let hit =

@@ -20,6 +20,10 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
+/// Runs one of the verbs.
+///
+/// # Errors
+/// As the verb.
 pub fn run(verb: &InitrdVerb) -> Result<Outcome> {
     match verb {
         InitrdVerb::Inspect(a) => inspect(a),

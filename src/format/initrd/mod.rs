@@ -267,7 +267,7 @@ mod tests {
         for (bomb, words) in [
             (entry("a").repeat(100_001), "100,000 entries"),
             (entry(&"a".repeat(4000)).repeat(5_000), "16 MiB"),
-            (gz(&[]).repeat(33_000), "2 GiB"),
+            (gz(&[]).repeat(33_000), "2048 MiB"),
         ] {
             let e = nodes(&gz(&bomb).into()).or_else(|_| nodes(&bomb.into())).expect_err(words);
             assert!(e.to_string().contains(words), "{e}");

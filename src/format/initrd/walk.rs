@@ -175,13 +175,19 @@ impl Walk<'_> {
 
     fn charge(&mut self, n: u64) -> Result<()> {
         self.unpacked += n;
-        self.left.bytes(n.saturating_mul(self.weight))
+        let left = self.left.bytes.checked_sub(n.saturating_mul(self.weight));
+        self.left.bytes = left.ok_or_else(|| {
+            let most = (MAX_UNPACKED / self.weight) >> 20;
+            Error::unsupported(format!("the initrd unpacks to over {most} MiB"))
+                .hint("no installer's is so big; it may be made to take time and memory")
+        })?;
+        Ok(())
     }
 
     fn zeros(&mut self, r: &mut dyn BufRead) -> Result<()> {
         loop {
             let buf = r.fill_buf().map_err(bad)?;
-            let n = buf.iter().take_while(|&&b| b == 0).count();
+            let n = leading_zeros(buf);
             let all = n == buf.len() && n > 0;
             r.consume(n);
             self.charge(n as u64)?;
@@ -274,12 +280,6 @@ struct Left {
 }
 
 impl Left {
-    fn bytes(&mut self, n: u64) -> Result<()> {
-        let left = self.bytes.checked_sub(n);
-        self.bytes = left.ok_or_else(|| Error::unsupported("the initrd unpacks to over 2 GiB"))?;
-        Ok(())
-    }
-
     /// An entry whose name and link target are so long.
     fn entry(&mut self, text: u64) -> Result<()> {
         let entries = self.entries.checked_sub(1);
@@ -290,6 +290,14 @@ impl Left {
             left.ok_or_else(|| Error::unsupported("the initrd's names take over 16 MiB"))?;
         Ok(())
     }
+}
+
+/// Compared a block at a time, for a bomb has gigabytes of them.
+fn leading_zeros(buf: &[u8]) -> usize {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    let blocks = buf.chunks(ZEROS.len()).take_while(|b| **b == ZEROS[..b.len()]);
+    let whole = blocks.map(<[u8]>::len).sum::<usize>();
+    whole + buf[whole..].iter().take_while(|&&b| b == 0).count()
 }
 
 fn bad(e: io::Error) -> Error {

@@ -63,7 +63,11 @@ impl Pattern {
             .literal_separator(true)
             .backslash_escape(true)
             .build()
-            .map_err(|e| Error::usage(format!("bad pattern \"{text}\"")).because(e))?;
+            .map_err(|e| {
+                Error::usage(format!("bad pattern \"{text}\""))
+                    .because(e)
+                    .hint("a [ or { of a name is written \\[ or \\{")
+            })?;
         let path = TreePath::new(trimmed).ok().filter(|p| !p.is_root());
         Ok(Pattern { text: text.to_owned(), path, glob: glob.compile_matcher() })
     }
