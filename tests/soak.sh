@@ -26,6 +26,11 @@ seed treeinfo "${treeinfo[@]}"
 seed diskinfo "${diskinfo[@]}"
 seed recipe recipes/*.toml
 seed profile profiles/*.toml
+# An initrd of each codec, made by the codec's own tool.
+small() { (cd templates && find . | sort | head -8 | cpio --quiet -o -H newc); }
+seed initrd <(small) <(small | gzip -n) <(small | xz --check=crc32) <(small | lzma) \
+  <(small | bzip2) <(small | zstd -q) <(small | lz4 -l -c -q)
+seed repack fuzz/corpus/initrd/seed-*
 failed=()
 for target in $(cargo +nightly fuzz list); do
   echo "fuzz: $target"

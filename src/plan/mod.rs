@@ -40,6 +40,15 @@ pub enum Origin {
         /// Bytes added.
         bytes: u64,
     },
+    /// The vendor's initrd made anew without what the recipe says must go, and ours behind it.
+    Repacked {
+        /// Where the vendor's bytes came from.
+        path: String,
+        /// What was left out, by path in the initrd.
+        dropped: Vec<String>,
+        /// What was added, by path in the initrd.
+        added: Vec<String>,
+    },
     /// A file given by the operator.
     Given {
         /// Its file name, without folders.

@@ -42,7 +42,7 @@ pub fn plan(
         mtime: None,
     };
     add(files, KERNEL.parse()?, payload(&start.kernel))?;
-    add(files, INITRD.parse()?, extended(inputs.media, start, draft)?)?;
+    add(files, INITRD.parse()?, extended(inputs, start, draft)?)?;
     for m in &draft.beside {
         let (content, origin) = body(inputs.media, &m.body)?;
         let f = Planned { content, origin, mode: m.mode, ..made(Vec::new(), &m.reason) };
@@ -90,14 +90,16 @@ fn body(media: &Media, body: &Body) -> Result<(Content, Origin)> {
     })
 }
 
-fn extended(media: &Media, start: &Start, draft: &Draft) -> Result<Planned> {
+fn extended(inputs: &Inputs, start: &Start, draft: &Draft) -> Result<Planned> {
+    let media = inputs.media;
     let mut initrds = start.initrds.clone();
     for (path, reason) in &draft.more_initrds {
         let content = media.tree.file(path)?.clone();
         let origin = super::boot_edit::medium_origin(path, &content);
         initrds.push(Piece { content, origin, reason: reason.clone() });
     }
-    let vendor: Vec<Content> = initrds.iter().map(|i| i.content.clone()).collect();
+    let theirs: Vec<Content> = initrds.iter().map(|i| i.content.clone()).collect();
+    let (vendor, dropped) = without(theirs, &inputs.recipe.initrd.drop)?;
     let mut ours = Vec::new();
     for m in &draft.in_initrd {
         let (content, _) = body(media, &m.body)?;
@@ -106,21 +108,47 @@ fn extended(media: &Media, start: &Start, draft: &Draft) -> Result<Planned> {
     let initrd::Appended { content, landed, .. } = initrd::append(&vendor, &ours)?;
     let was: u64 = vendor.iter().map(Content::len).sum();
     let mut reasons: Vec<String> = initrds.iter().map(|i| i.reason.clone()).collect();
+    if !dropped.is_empty() {
+        reasons.push("made anew, for the recipe says what must go".into());
+    }
     reasons.extend(draft.in_initrd.iter().map(|m| format!("{}: {}", m.path, m.reason)));
+    let path = initrds.iter().map(|i| origin_name(&i.origin)).collect::<Vec<_>>().join(" + ");
+    let added = landed.iter().map(|p| format!("/{p}")).collect();
     let origin = match &initrds[..] {
+        _ if !dropped.is_empty() => {
+            let dropped = dropped.iter().map(|p| format!("/{p}")).collect();
+            Origin::Repacked { path, dropped, added }
+        }
         [one] if ours.is_empty() => one.origin.clone(),
-        several => Origin::Extended {
-            path: several.iter().map(|i| origin_name(&i.origin)).collect::<Vec<_>>().join(" + "),
-            added: landed.iter().map(|p| format!("/{p}")).collect(),
-            bytes: content.len() - was,
-        },
+        _ => Origin::Extended { path, added, bytes: content.len() - was },
     };
     Ok(Planned { content, origin, reasons, role: Role::Payload, mode: 0o644, mtime: None })
 }
 
+/// Threads that compress an initrd; their number changes no byte.
+const THREADS: u32 = 2;
+
+/// The vendor's initrds without what must go, and what went. They stay as they are where nothing of it
+/// is there.
+fn without(vendor: Vec<Content>, drop: &[String]) -> Result<(Vec<Content>, Vec<TreePath>)> {
+    if drop.is_empty() {
+        return Ok((vendor, Vec::new()));
+    }
+    let whole = initrd::join(&vendor);
+    let drop = initrd::matching(&initrd::Inside::of(&whole)?, drop)?;
+    if drop.is_empty() {
+        return Ok((vendor, Vec::new()));
+    }
+    let options = initrd::Options { drop, threads: THREADS, ..initrd::Options::default() };
+    let (new, report) = initrd::repack(&whole, &options, &mut || Ok(Vec::new()), &|_| true)?;
+    Ok((vec![new.into()], report.dropped))
+}
+
 fn origin_name(o: &Origin) -> String {
     match o {
-        Origin::Medium { path, .. } | Origin::Extended { path, .. } => path.clone(),
+        Origin::Medium { path, .. }
+        | Origin::Extended { path, .. }
+        | Origin::Repacked { path, .. } => path.clone(),
         Origin::Given { name } => name.clone(),
         Origin::Made => "made".into(),
     }

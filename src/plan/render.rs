@@ -101,12 +101,27 @@ fn line(s: &mut String, path: &TreePath, f: &Planned) {
         Origin::Extended { path, added, bytes } => {
             ('~', size, format!("{path} + {} for {}", human(*bytes), added.join(" ")))
         }
+        Origin::Repacked { path, dropped, added } => {
+            ('~', size, format!("{path} made anew without {}{}", few(dropped), also(added)))
+        }
         Origin::Made => ('+', size, "made".into()),
     };
     let _ = writeln!(s, " {mark} {:<26} {size:>10}  {from}", path.to_string());
     for r in &f.reasons {
         let _ = writeln!(s, "     {r}");
     }
+}
+
+/// The first of them.
+fn few(paths: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let more = paths.len().saturating_sub(SHOWN);
+    let list = paths[..paths.len() - more].join(" ");
+    if more == 0 { list } else { format!("{list} and {more} more") }
+}
+
+fn also(added: &[String]) -> String {
+    if added.is_empty() { String::new() } else { format!(", with {}", added.join(" ")) }
 }
 
 fn coverage(s: &mut String, plan: &Plan) {

@@ -144,7 +144,7 @@ fn tell(path: Option<&Path>, what: &str) {
 fn added(add: &str) -> Result<Entry> {
     let whole = Path::new(add);
     let (from, to) = match add.rsplit_once(':') {
-        Some((from, to)) if !whole.exists() => (PathBuf::from(from), TreePath::new(to)?),
+        Some((from, to)) if !whole.exists() => (PathBuf::from(from), inside(to)?),
         _ => {
             use std::os::unix::ffi::OsStrExt;
             let name = whole.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
@@ -247,6 +247,10 @@ fn report_of(a: &Repack, r: &Report, was: u64, now: u64) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+fn inside(path: &str) -> Result<TreePath> {
+    TreePath::new(path).map_err(|e| e.hint("give the path in the initrd, from its root"))
+}
+
 /// `PATH=FILE`.
 fn replaced(r: &str) -> Result<(TreePath, Content)> {
     let (path, file) =
@@ -254,5 +258,5 @@ fn replaced(r: &str) -> Result<(TreePath, Content)> {
             Error::usage(format!("\"{r}\" does not say what by"))
                 .hint("--replace PATH=FILE: a path in the initrd, and a file of this machine")
         })?;
-    Ok((TreePath::new(path)?, Content::open(Path::new(file))?))
+    Ok((inside(path)?, Content::open(Path::new(file))?))
 }
