@@ -16,12 +16,14 @@ seed() {
 }
 mapfile -t isolinux < <(find fixtures -path '*isolinux/*.cfg')
 mapfile -t grub < <(find fixtures -name grub.cfg)
+mapfile -t bls < <(find fixtures -path '*loader/*.conf')
 mapfile -t treeinfo < <(find fixtures -name .treeinfo)
 mapfile -t diskinfo < <(find fixtures -name .discinfo -o -path '*/.disk/info')
 seed media fixtures/demo.iso
 seed iso9660 <(tail -c +32769 fixtures/demo.iso)
 seed syslinux "${isolinux[@]}"
 seed grub "${grub[@]}"
+seed bls "${bls[@]}"
 seed treeinfo "${treeinfo[@]}"
 seed diskinfo "${diskinfo[@]}"
 seed recipe recipes/*.toml

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::format::iso9660::eltorito::Emulation;
 use crate::media::Media;
 use crate::media::identity::{Fact, Identity};
-use crate::model::boot::{FoundEntry, Payload};
+use crate::model::boot::{FoundEntry, Locus, Payload};
 use crate::plan::render::human;
 use crate::recipe::select;
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ impl<'a> Report<'a> {
         let recipes = crate::recipe::bundled()?;
         let labels = crate::recipe::label::labels(&recipes)?;
         let (docs, identity) = (media.boot_docs(), media.identity(&labels));
-        let has_kernel = !docs.kernels(&media.tree).is_empty();
+        let has_kernel = media.has_kernel(&docs);
         let recipe = select::select(&recipes, &identity, &media.tree, has_kernel)
             .map(|s| (s.recipe.name.clone(), s.evidence))
             .map_err(|e| e.to_string());
@@ -72,26 +72,30 @@ impl<'a> Report<'a> {
 
     /// Kernels and initrds that entries name, there or not; boot images; EFI programs.
     fn gather(&mut self) {
-        let mut named: Vec<(TreePath, &str)> = Vec::new();
+        let media = self.media;
+        let mut named: Vec<(Option<Locus>, TreePath, &str)> = Vec::new();
         for e in &self.entries {
             if let Payload::Linux { kernel, initrds, .. } = &e.entry.payload {
-                named.push((kernel.clone(), "kernel"));
-                named.extend(initrds.iter().map(|i| (i.clone(), "initrd")));
+                named.push((Some(e.locus.clone()), kernel.clone(), "kernel"));
+                let initrd = |i: &TreePath| (Some(e.locus.clone()), i.clone(), "initrd");
+                named.extend(initrds.iter().map(initrd));
             }
         }
-        for (p, _) in self.media.tree.files() {
+        for (p, _) in media.tree.files() {
             if p.name().to_ascii_lowercase().ends_with(b".efi") {
-                named.push((p.clone(), "EFI program"));
+                named.push((None, p.clone(), "EFI program"));
             }
         }
-        for (path, what) in named {
-            let found = self.media.tree.file_any_case(&path);
+        for (of, path, what) in named {
+            let found = media.boot_file(of.as_ref(), &path);
+            let in_image = found.as_ref().filter(|(at, _)| at.image.is_some());
+            let at = in_image.map_or_else(|| format!("iso:/{path}"), |(at, _)| at.to_string());
             let file = BootFile {
                 what: what.to_owned(),
-                size: found.map(|(_, c)| c.len()),
+                size: found.as_ref().map(|(_, c)| c.len()),
                 offset: found.and_then(|(_, c)| c.origin()).map(|(_, o)| o),
             };
-            self.boot_files.insert(format!("iso:/{path}"), file);
+            self.boot_files.insert(at, file);
         }
         for f in &self.media.fat_images {
             for (p, c) in
