@@ -3,6 +3,7 @@
 //! the UEFI HTTP Boot route.
 
 use super::boot_edit::{Piece, Start};
+use super::overlay::{Folder, Laid};
 use super::{Chosen, Inputs, Origin, Planned, Role, add};
 use crate::content::Content;
 use crate::content::path::TreePath;
@@ -91,7 +92,7 @@ fn body(media: &Media, body: &Body) -> Result<(Content, Origin)> {
 }
 
 fn extended(inputs: &Inputs, start: &Start, draft: &Draft) -> Result<Planned> {
-    let media = inputs.media;
+    let Inputs { media, target, .. } = inputs;
     let mut initrds = start.initrds.clone();
     for (path, reason) in &draft.more_initrds {
         let content = media.tree.file(path)?.clone();
@@ -105,22 +106,26 @@ fn extended(inputs: &Inputs, start: &Start, draft: &Draft) -> Result<Planned> {
         let (content, _) = body(media, &m.body)?;
         ours.push(cpio::Entry::file(m.path.clone(), m.mode, content));
     }
+    ours.extend(target.folders.iter().flat_map(Folder::entries));
     let initrd::Appended { content, landed, .. } = initrd::append(&vendor, &ours)?;
     let was: u64 = vendor.iter().map(Content::len).sum();
+    let folders: Vec<Laid> = target.folders.iter().map(Folder::laid).collect();
     let mut reasons: Vec<String> = initrds.iter().map(|i| i.reason.clone()).collect();
     if !dropped.is_empty() {
         reasons.push("made anew, for the recipe says what must go".into());
     }
     reasons.extend(draft.in_initrd.iter().map(|m| format!("{}: {}", m.path, m.reason)));
+    reasons.extend(folders.iter().map(Laid::words));
     let path = initrds.iter().map(|i| origin_name(&i.origin)).collect::<Vec<_>>().join(" + ");
-    let added = landed.iter().map(|p| format!("/{p}")).collect();
+    // The family's files stand first, and files are never left out.
+    let added = landed[..draft.in_initrd.len()].iter().map(|p| format!("/{p}")).collect();
     let origin = match &initrds[..] {
         _ if !dropped.is_empty() => {
             let dropped = dropped.iter().map(|p| format!("/{p}")).collect();
-            Origin::Repacked { path, dropped, added }
+            Origin::Repacked { path, dropped, added, folders }
         }
         [one] if ours.is_empty() => one.origin.clone(),
-        _ => Origin::Extended { path, added, bytes: content.len() - was },
+        _ => Origin::Extended { path, added, folders, bytes: content.len() - was },
     };
     Ok(Planned { content, origin, reasons, role: Role::Payload, mode: 0o644, mtime: None })
 }
@@ -144,7 +149,7 @@ fn without(vendor: Vec<Content>, drop: &[String]) -> Result<(Vec<Content>, Vec<T
     Ok((vec![new.into()], report.dropped))
 }
 
-fn origin_name(o: &Origin) -> String {
+pub(super) fn origin_name(o: &Origin) -> String {
     match o {
         Origin::Medium { path, .. }
         | Origin::Extended { path, .. }

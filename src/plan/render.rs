@@ -98,11 +98,14 @@ fn line(s: &mut String, path: &TreePath, f: &Planned) {
         Origin::Medium { path, offset: Some(o) } => ('=', size, format!("{path} @ {o:#x}")),
         Origin::Medium { path, offset: None } => ('=', size, path.clone()),
         Origin::Given { name } => ('=', size, format!("{name} (given)")),
-        Origin::Extended { path, added, bytes } => {
-            ('~', size, format!("{path} + {} for {}", human(*bytes), added.join(" ")))
+        Origin::Extended { path, added, bytes, folders } => {
+            let ours = ours(added, folders);
+            ('~', size, format!("{path} + {} for {ours}", human(*bytes)))
         }
-        Origin::Repacked { path, dropped, added } => {
-            ('~', size, format!("{path} made anew without {}{}", few(dropped), also(added)))
+        Origin::Repacked { path, dropped, added, folders } => {
+            let ours = ours(added, folders);
+            let also = if ours.is_empty() { ours } else { format!(", with {ours}") };
+            ('~', size, format!("{path} made anew without {}{also}", few(dropped)))
         }
         Origin::Made => ('+', size, "made".into()),
     };
@@ -120,8 +123,10 @@ fn few(paths: &[String]) -> String {
     if more == 0 { list } else { format!("{list} and {more} more") }
 }
 
-fn also(added: &[String]) -> String {
-    if added.is_empty() { String::new() } else { format!(", with {}", added.join(" ")) }
+/// What was added to an initrd; the operator's folders by their settings.
+fn ours(added: &[String], folders: &[super::overlay::Laid]) -> String {
+    let settings = folders.iter().map(|f| f.setting.as_str());
+    added.iter().map(String::as_str).chain(settings).collect::<Vec<_>>().join(" ")
 }
 
 fn coverage(s: &mut String, plan: &Plan) {

@@ -66,6 +66,7 @@ pub fn append(vendor: &[Content], ours: &[Entry]) -> Result<Appended> {
         Some(i) => settle(i, ours, lz4)?,
         None => ours.to_vec(),
     };
+    no_two(&ours)?;
     let landed = ours.iter().map(|e| e.path.clone()).collect();
     let there = |dir: &TreePath| {
         lz4.is_none() && inside.as_ref().is_some_and(|i| i.tree.get(dir).is_some())
@@ -176,6 +177,32 @@ fn settle(vendor: &Inside, ours: &[Entry], lz4: Option<u64>) -> Result<Vec<Entry
     Ok(landed)
 }
 
+/// Two files of ours in one place would lose one without a word, and a folder of ours replace a file or
+/// a link of ours.
+fn no_two(ours: &[Entry]) -> Result<()> {
+    let is_dir = |e: &&Entry| matches!(e.kind, NodeKind::Dir);
+    let clash = |p: &TreePath| {
+        let what = "two things that go into the initrd would lie there";
+        Err(Error::new(ErrorKind::Conflict, what).source_name("initrd").path(p))
+    };
+    let mut files = BTreeSet::new();
+    for e in ours.iter().filter(|e| !is_dir(e)) {
+        if !files.insert(&e.path) {
+            return clash(&e.path);
+        }
+    }
+    for e in ours {
+        let mut folders = std::iter::successors(e.path.parent(), TreePath::parent);
+        if let Some(p) = folders.find(|p| files.contains(p)) {
+            return clash(&p);
+        }
+    }
+    match ours.iter().filter(is_dir).find(|e| files.contains(&e.path)) {
+        Some(e) => clash(&e.path),
+        None => Ok(()),
+    }
+}
+
 /// Where an entry must be written so that it lands where the vendor's links lead, and nothing of the
 /// vendor's changes its type.
 ///
@@ -251,6 +278,22 @@ mod tests {
         for bad in [file("init/x"), file("usr"), file("lib"), Entry::dir(p("init"), 0o755), null] {
             let e = landed(bad.clone()).expect_err("another type");
             assert_eq!(e.kind(), ErrorKind::Conflict, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn ours_do_not_lie_on_each_other() {
+        let ok = [file("a.x"), Entry::dir(p("usr/lib/d"), 0o755), Entry::dir(p("lib/d"), 0o755)];
+        append(&[vendor()], &ok).expect("folders may");
+        let link = Entry::symlink(p("new"), "usr");
+        for two in [
+            [file("a.x"), file("a.x")],
+            [file("lib/d/a"), file("usr/lib/d/a")],
+            [link.clone(), file("new/a")],
+            [Entry::dir(p("new"), 0o755), link],
+        ] {
+            let e = append(&[vendor()], &two).expect_err("two");
+            assert!(e.to_string().contains("two things"), "{e}");
         }
     }
 

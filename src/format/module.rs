@@ -1,0 +1,135 @@
+//! What a kernel module was built for: `vermagic=` in its `.modinfo` section.
+//!
+//! Source: the ELF specification (headers and section headers, both classes, little-endian);
+//! include/linux/vermagic.h and kernel/module/version.c of Linux. Compressed modules are unpacked
+//! within a bound. Not read: big-endian modules.
+
+use super::compress;
+use super::fields::{le16, le32, le64};
+use crate::content::Content;
+use crate::error::{Error, ErrorKind, Result};
+use std::io::Read;
+
+/// Unpacked; the largest drivers, with their debug sections, are near 100 MiB.
+const MAX_UNPACKED: u64 = 256 << 20;
+/// Of the section table and of the names in it.
+const MAX_TABLE: u64 = 4 << 20;
+/// Of `.modinfo`: drivers for many devices have some 100 KiB of aliases.
+const MAX_MODINFO: u64 = 4 << 20;
+
+/// What a module was built for: `6.1.0-50-amd64 SMP preempt mod_unload modversions`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vermagic(String);
+
+/// A module by its name, compressed or not.
+pub fn is_module_name(name: &[u8]) -> bool {
+    [&b".ko"[..], b".ko.xz", b".ko.zst", b".ko.gz"].iter().any(|end| name.ends_with(end))
+}
+
+impl Vermagic {
+    /// Of a module; `None` where it is none: no ELF file, or one without a `.modinfo` that says.
+    ///
+    /// # Errors
+    /// `Corrupt` where it is cut short or can't be unpacked, `Unsupported` above the bounds.
+    pub fn read(module: &Content) -> Result<Option<Vermagic>> {
+        let module = unpacked(module)?;
+        let Some(elf) = Elf::open(&module)? else { return Ok(None) };
+        let Some(info) = elf.section(b".modinfo", MAX_MODINFO)? else { return Ok(None) };
+        let said = info.split(|&b| b == 0).find_map(|f| f.strip_prefix(b"vermagic="));
+        Ok(said.map(|v| Vermagic(String::from_utf8_lossy(v).trim().to_owned())))
+    }
+
+    /// The kernel's version: `uname -r`.
+    pub fn release(&self) -> &str {
+        self.0.split(' ').next().unwrap_or(&self.0)
+    }
+
+    /// True where the module bears a checksum for each symbol that it uses: such a kernel compares
+    /// these, and not the version.
+    pub fn has_checksums(&self) -> bool {
+        self.0.split(' ').any(|w| w == "modversions")
+    }
+}
+
+fn unpacked(module: &Content) -> Result<Content> {
+    let input = compress::Input::new(module);
+    let (head, n) = input.peek::<4>()?;
+    let codec = match compress::Codec::of(&head[..n]) {
+        Some(c @ (compress::Codec::Gzip | compress::Codec::Xz | compress::Codec::Zstd)) => c,
+        _ => return Ok(module.clone()),
+    };
+    let mut input = input;
+    let mut out = Vec::new();
+    let bad = |e| Error::new(ErrorKind::Corrupt, "the module can't be unpacked").because(e);
+    let mut reader = compress::decoder(codec, &mut input)?.take(MAX_UNPACKED + 1);
+    reader.read_to_end(&mut out).map_err(bad)?;
+    if out.len() as u64 > MAX_UNPACKED {
+        return Err(Error::unsupported("a module of more than 256 MiB"));
+    }
+    Ok(out.into())
+}
+
+/// An ELF file's section table.
+struct Elf<'a> {
+    file: &'a Content,
+    sections: Vec<Section>,
+    /// Index of the section of names.
+    names: usize,
+}
+
+struct Section {
+    name: u32,
+    at: u64,
+    len: u64,
+}
+
+impl<'a> Elf<'a> {
+    fn open(file: &'a Content) -> Result<Option<Elf<'a>>> {
+        let mut head = [0; 64];
+        let len = file.len().min(64) as usize;
+        file.read_at(&mut head[..len], 0)?;
+        // Class 1 is 32 bits, 2 is 64; data 1 is little-endian.
+        let wide = match head[..6] {
+            [0x7f, b'E', b'L', b'F', 2, 1] if len == 64 => true,
+            [0x7f, b'E', b'L', b'F', 1, 1] if len >= 52 => false,
+            _ => return Ok(None),
+        };
+        let (at, fields) = match wide {
+            true => (le64(&head, 0x28), 0x3a),
+            false => (u64::from(le32(&head, 0x20)), 0x2e),
+        };
+        let [size, count, names] = [0, 2, 4].map(|n| usize::from(le16(&head, fields + n)));
+        if size < if wide { 64 } else { 40 } || at == 0 {
+            return Ok(None);
+        }
+        let end = at.checked_add((size * count) as u64).filter(|end| *end <= file.len());
+        let end = end.ok_or_else(|| Error::corrupt("the section table is cut short", at))?;
+        let table = file.slice(at..end)?.read_all(MAX_TABLE)?;
+        let section = |s: &[u8]| match wide {
+            true => Section { name: le32(s, 0), at: le64(s, 0x18), len: le64(s, 0x20) },
+            false => Section {
+                name: le32(s, 0),
+                at: u64::from(le32(s, 0x10)),
+                len: u64::from(le32(s, 0x14)),
+            },
+        };
+        let sections = table.chunks_exact(size).map(section).collect();
+        Ok(Some(Elf { file, sections, names }))
+    }
+
+    fn bytes(&self, s: &Section, limit: u64) -> Result<Vec<u8>> {
+        let end = s.at.checked_add(s.len).filter(|end| *end <= self.file.len());
+        let end = end.ok_or_else(|| Error::corrupt("a section is cut short", s.at))?;
+        self.file.slice(s.at..end)?.read_all(limit)
+    }
+
+    fn section(&self, name: &[u8], limit: u64) -> Result<Option<Vec<u8>>> {
+        let Some(names) = self.sections.get(self.names) else { return Ok(None) };
+        let names = self.bytes(names, MAX_TABLE)?;
+        let is = |s: &&Section| {
+            let n = names.get(s.name as usize..).unwrap_or_default();
+            n.starts_with(name) && n.get(name.len()) == Some(&0)
+        };
+        self.sections.iter().find(is).map(|s| self.bytes(s, limit)).transpose()
+    }
+}
