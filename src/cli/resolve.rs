@@ -201,7 +201,10 @@ fn folders(profile: &Profile, beside: Option<&Path>) -> Result<Vec<Folder>> {
     let dir = beside.and_then(Path::parent).unwrap_or(Path::new(""));
     let read = |f: &PathBuf| {
         let path = dir.join(f);
-        Ok::<_, Error>((path.display().to_string(), folder::read(&path)?))
+        let tree = folder::read(&path).map_err(|e| {
+            e.hint("[initrd] takes folders of files, folders and links, relative to the profile")
+        })?;
+        Ok::<_, Error>((path.display().to_string(), tree))
     };
     let mut out = Vec::new();
     if let Some((name, tree)) = overlay.as_ref().map(read).transpose()? {

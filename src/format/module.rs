@@ -133,3 +133,96 @@ impl<'a> Elf<'a> {
         self.sections.iter().find(is).map(|s| self.bytes(s, limit)).transpose()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use compress::{Codec, Encoder};
+    use std::io::Write;
+
+    const MAGIC: &str = "6.1.0-50-amd64 SMP preempt mod_unload modversions ";
+
+    /// A file of three sections: none, the names, `.modinfo`.
+    fn stand_in(wide: bool, modinfo: &[u8]) -> Vec<u8> {
+        let names = b"\0.shstrtab\0.modinfo\0";
+        let (head, entry) = if wide { (64, 64) } else { (52, 40) };
+        let mut b = vec![0; head];
+        b[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', if wide { 2 } else { 1 }, 1]);
+        let at = [b.len(), b.len() + names.len()];
+        b.extend(names);
+        b.extend(modinfo);
+        let table = b.len();
+        for (name, at, len) in [(0u32, 0, 0), (1, at[0], names.len()), (11, at[1], modinfo.len())] {
+            let mut s = vec![0; entry];
+            s[..4].copy_from_slice(&name.to_le_bytes());
+            if wide {
+                s[0x18..0x20].copy_from_slice(&(at as u64).to_le_bytes());
+                s[0x20..0x28].copy_from_slice(&(len as u64).to_le_bytes());
+            } else {
+                s[0x10..0x14].copy_from_slice(&(at as u32).to_le_bytes());
+                s[0x14..0x18].copy_from_slice(&(len as u32).to_le_bytes());
+            }
+            b.extend(s);
+        }
+        let (field, numbers) = if wide { (0x28, 0x3a) } else { (0x20, 0x2e) };
+        b[field..field + 4].copy_from_slice(&(table as u32).to_le_bytes());
+        for (n, v) in [entry as u16, 3, 1].into_iter().enumerate() {
+            b[numbers + 2 * n..numbers + 2 * n + 2].copy_from_slice(&v.to_le_bytes());
+        }
+        b
+    }
+
+    fn modinfo() -> Vec<u8> {
+        format!("license=GPL\0vermagic={MAGIC}\0name=x\0").into_bytes()
+    }
+
+    fn packed(codec: Codec, b: &[u8]) -> Vec<u8> {
+        let mut e = Encoder::new(codec, None, 1, Vec::new()).expect("encoder");
+        e.write_all(b).expect("write");
+        e.finish().expect("finish")
+    }
+
+    #[test]
+    fn a_module_tells_what_it_was_built_for() {
+        for wide in [true, false] {
+            let plain = stand_in(wide, &modinfo());
+            for b in [
+                plain.clone(),
+                packed(Codec::Gzip, &plain),
+                packed(Codec::Xz, &plain),
+                packed(Codec::Zstd, &plain),
+            ] {
+                let v = Vermagic::read(&b.into()).expect("read").expect("told");
+                assert_eq!(v.release(), "6.1.0-50-amd64");
+                assert!(v.has_checksums());
+            }
+        }
+        let none = |b: &[u8]| Vermagic::read(&b.to_vec().into()).expect("read").is_none();
+        assert!(none(b"a text") && none(b"") && none(&stand_in(true, b"name=x\0")));
+        assert!(is_module_name(b"e1000.ko.zst") && !is_module_name(b"menu.koi8-u.vim"));
+    }
+
+    #[test]
+    fn a_hostile_module_ends_in_an_answer_or_an_error() {
+        for b in [stand_in(true, &modinfo()), stand_in(false, &modinfo())] {
+            for cut in 0..b.len() {
+                assert!(!matches!(Vermagic::read(&b[..cut].to_vec().into()), Ok(Some(_))));
+            }
+            for at in 0..b.len() {
+                for v in [0, 0x7f, 0xff] {
+                    let mut b = b.clone();
+                    b[at] = v;
+                    let _ = Vermagic::read(&b.into());
+                }
+            }
+        }
+        // A bomb: 300 MiB of zeros behind some KiB.
+        let zeros = vec![0; 1 << 20];
+        let mut e = Encoder::new(Codec::Zstd, Some(1), 1, Vec::new()).expect("encoder");
+        for _ in 0..300 {
+            e.write_all(&zeros).expect("write");
+        }
+        let e = Vermagic::read(&e.finish().expect("finish").into()).expect_err("bomb");
+        assert!(e.to_string().contains("256 MiB"), "{e}");
+    }
+}

@@ -213,7 +213,13 @@ fn landing(vendor: &Inside, e: &Entry) -> Result<TreePath> {
     let parent = e.path.parent().unwrap_or_default();
     let dir = tree.resolve(&parent)?;
     let clash = |p: &TreePath| {
-        Error::new(ErrorKind::Conflict, "the initrd has something of another type there").path(p)
+        let theirs = tree.get(p).map_or("something", |n| kind_word(&n.kind));
+        let ours = kind_word(&e.kind);
+        let what = format!(
+            "would become another type: the initrd has {theirs} there, and {} is {ours}",
+            e.path
+        );
+        Error::new(ErrorKind::Conflict, what).path(p)
     };
     for above in std::iter::successors(Some(dir.clone()), TreePath::parent) {
         if tree.get(&above).is_some_and(|n| !n.is_dir()) {
@@ -236,6 +242,15 @@ fn landing(vendor: &Inside, e: &Entry) -> Result<TreePath> {
         }
         (NodeKind::Special(ours), Some(NodeKind::Special(theirs))) if ours == theirs => Ok(to),
         (_, Some(_)) => Err(clash(&to)),
+    }
+}
+
+fn kind_word(kind: &NodeKind) -> &'static str {
+    match kind {
+        NodeKind::File(_) => "a file",
+        NodeKind::Dir => "a folder",
+        NodeKind::Symlink(_) => "a link",
+        NodeKind::Special(_) => "a device or pipe",
     }
 }
 
