@@ -29,6 +29,9 @@ pub struct Recipe {
     pub family: Family,
     /// How far the recipe is proven.
     pub proven: Proven,
+    /// What exactly was done, and what not: one sentence, in lower case, without a full stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proven_by: Option<String>,
     /// Any one of these says that a medium is this recipe's.
     #[serde(rename = "match", default)]
     pub matches: Vec<Match>,
