@@ -135,7 +135,7 @@ impl<'a> Elf<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use compress::{Codec, Encoder};
     use std::io::Write;
@@ -174,6 +174,11 @@ mod tests {
 
     fn modinfo() -> Vec<u8> {
         format!("license=GPL\0vermagic={MAGIC}\0name=x\0").into_bytes()
+    }
+
+    /// A module that was built for this.
+    pub(crate) fn built_for(magic: &str) -> Vec<u8> {
+        stand_in(true, format!("vermagic={magic}\0").as_bytes())
     }
 
     fn packed(codec: Codec, b: &[u8]) -> Vec<u8> {

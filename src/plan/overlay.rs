@@ -137,7 +137,7 @@ pub(super) fn check(
         }
         if others > 0 {
             draft.warn(format!(
-                "{others} files in {} are named like kernel modules and say no version.",
+                "Named like kernel modules, but they say no version: {others} in {}.",
                 folder.name
             ));
         }
@@ -184,4 +184,77 @@ fn releases(tree: &Tree) -> Vec<(TreePath, String)> {
     };
     let dirs = tree.iter().filter(|(_, n)| n.is_dir());
     dirs.filter_map(|(p, _)| Some((p.clone(), of(p)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::bzimage;
+    use crate::format::module::tests::built_for;
+
+    fn folder(files: &[(&str, Vec<u8>)]) -> Folder {
+        let mut tree = Tree::new();
+        for (path, bytes) in files {
+            let path: TreePath = path.parse().expect("path");
+            let mut above = path.parent();
+            while let Some(p) = above.filter(|p| !p.is_root()) {
+                above = p.parent();
+                tree.insert(p, Node::dir());
+            }
+            tree.insert(path, Node::file(bytes.clone()));
+        }
+        Folder::overlay("drivers".into(), tree)
+    }
+
+    fn checked(kernel: &str, lenient: bool, folders: &[Folder]) -> Result<Vec<String>> {
+        let image = bzimage::stand_in(kernel).into();
+        let version = KernelVersion::read(&image).expect("read");
+        let kernel = Kernel { name: "vmlinuz".into(), version: version.as_ref() };
+        let mut draft = Draft::default();
+        check(folders, &kernel, lenient, &mut draft)?;
+        Ok(draft.notes.into_iter().map(|n| n.text).collect())
+    }
+
+    #[test]
+    fn a_module_must_be_for_the_kernel_that_is_started() {
+        let module = built_for("6.1.0-50-amd64 SMP preempt mod_unload modversions ");
+        let plain = built_for("6.1.0-50-amd64 SMP mod_unload ");
+        let in_extra = |m: &[u8]| [folder(&[("lib/modules/6.1/extra/x.ko", m.to_vec())])];
+        let ours = "6.1.0-50-amd64 (x@y) #1";
+        let fits = [folder(&[("lib/modules/6.1.0-50-amd64/x.ko", module.clone())])];
+        assert_eq!(checked(ours, false, &fits).expect("fits"), [""; 0]);
+        let at_top = [folder(&[("x.ko", module.clone())])];
+        let e = checked("6.1.0-51-amd64 #1", false, &at_top).expect_err("another");
+        let want = "drivers:x.ko: this module is for Linux 6.1.0-50-amd64, and vmlinuz is Linux 6.1.0-51-amd64";
+        assert_eq!(e.to_string(), want);
+        assert!(e.hint_text().expect("hint").contains("--lenient"), "{e:?}");
+        let e = checked("7 #1", false, &[folder(&[("x.ko", plain)])]).expect_err("another");
+        assert!(e.hint_text().expect("hint").contains("built for this kernel"), "{e:?}");
+        let e = checked(ours, false, &in_extra(&module)).expect_err("another folder");
+        assert!(e.to_string().starts_with("drivers:lib/modules/6.1: this folder is for"), "{e}");
+        let notes = checked("6.2 #1", true, &in_extra(&module)).expect("lenient");
+        assert!(notes[0].contains("vmlinuz is Linux 6.2 (and 1 more like it)"), "{notes:?}");
+    }
+
+    #[test]
+    fn what_can_not_be_told_is_a_warning() {
+        let module = built_for("6.1 SMP ");
+        let notes = checked("", false, &[folder(&[("x.ko", module)])]).expect("unknown");
+        assert!(notes[0].contains("vmlinuz does not say its version"), "{notes:?}");
+        let notes = checked("6.1 #1", false, &[folder(&[("tutor.ko", b"text".to_vec())])]);
+        assert!(notes.expect("text")[0].ends_with("say no version: 1 in drivers."));
+        assert_eq!(checked("", false, &[folder(&[("a", vec![])])]).expect("none"), [""; 0]);
+        let cut = built_for("6.1 SMP ")[..150].to_vec();
+        let e = checked("6.1 #1", false, &[folder(&[("x.ko", cut)])]).expect_err("cut");
+        assert!(e.to_string().starts_with("drivers:x.ko: "), "{e}");
+    }
+
+    #[test]
+    fn firmware_goes_where_the_kernel_looks_for_it() {
+        let mut tree = Tree::new();
+        tree.insert("a/b.bin".parse().expect("path"), Node::file("1234"));
+        let laid = Folder::firmware("/x/fw/".into(), tree).expect("folder").laid();
+        assert_eq!(laid.paths, ["/lib/firmware/a/b.bin"]);
+        assert_eq!(laid.words(), "initrd.firmware = \"fw\": 1 file, 4 B");
+    }
 }

@@ -191,7 +191,8 @@ impl Finder<'_> {
         };
         let id = String::from_utf8_lossy(path.name()).into_owned();
         let rank = u.rank(&id);
-        let what = format!("unified kernel image /{path}: {}", u.cmdline);
+        let kernel = u.kernel.map_or_else(String::new, |k| format!(" (Linux {k})"));
+        let what = format!("unified kernel image /{path}{kernel}: {}", u.cmdline);
         let payload = Payload::Chain { what: what.trim_end_matches([':', ' ']).to_owned() };
         let title = if u.title.is_empty() { id.clone() } else { u.title };
         let locus = Locus { image: self.image.clone(), path: path.clone() };

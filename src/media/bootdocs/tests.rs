@@ -109,6 +109,7 @@ fn systemd_boots_menu_is_its_files_in_order() {
     let uki = crate::format::uki::tests::image(&[
         (".osrel", "ID=talos\nPRETTY_NAME=Talos\n"),
         (".cmdline", "talos.platform=metal"),
+        (".uname", "6.6.52-talos"),
     ]);
     let mut t = tree(&[
         ("LOADER/ENTRIES/B.CONF", &new),
@@ -137,7 +138,8 @@ fn systemd_boots_menu_is_its_files_in_order() {
     assert_eq!(show(&d), want);
     assert!(d.notes.is_empty(), "{:?}", d.notes);
     let entries = d.entries();
-    let what = "unified kernel image /EFI/Linux/Talos.efi: talos.platform=metal";
+    let what =
+        "unified kernel image /EFI/Linux/Talos.efi (Linux 6.6.52-talos): talos.platform=metal";
     assert_eq!(entries[3].entry.payload, Payload::Chain { what: what.into() });
     let kernels: Vec<String> = d.kernels(&t).iter().map(|k| k.kernel.to_string()).collect();
     assert_eq!(kernels, ["V", "V", "boot/vmlinuz-1"]);
