@@ -68,11 +68,11 @@ fn proven_alike(s: &mut String, group: &[&Recipe]) {
             let _ = writeln!(s, "  {line}");
         }
         for r in group.iter().filter(|r| r.proven_by.as_deref() == by) {
-            let title = wrapped(&term::safe(&r.title), WIDTH - 24);
+            let title = wrapped(&term::safe(&r.title), WIDTH - 26);
             let first = title.first().map_or("", String::as_str);
-            let _ = writeln!(s, "    {:<18}  {first}", r.name);
+            let _ = writeln!(s, "    {:<20}  {first}", r.name);
             for more in title.iter().skip(1) {
-                let _ = writeln!(s, "{:24}{more}", "");
+                let _ = writeln!(s, "{:26}{more}", "");
             }
         }
     }
