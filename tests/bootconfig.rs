@@ -4,13 +4,17 @@
 
 mod support;
 
+use isowright::content::Content;
 use isowright::content::path::TreePath;
 use isowright::content::tree::{Node, Tree};
-use isowright::format::{bls, grub, ipxe, syslinux};
+use isowright::format::{bls, cpio, grub, ipxe, syslinux};
 use isowright::media::bootdocs::{BootDoc, BootDocs, find};
+use isowright::media::{FatImage, Media};
 use isowright::model::boot::Payload;
 use isowright::model::cmdline::Cmdline;
 use isowright::model::console::Serial;
+use isowright::model::profile::Profile;
+use isowright::{plan, recipe};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -255,6 +259,44 @@ fn systemd_boots_menus() {
         std::fs::write(&file, &got).unwrap();
     }
     assert_eq!(got, std::fs::read_to_string(&file).unwrap_or_default());
+}
+
+/// The specification wants a kernel on the partition of its entry: some media have it there alone.
+#[test]
+fn a_kernel_in_the_fat_image_alone_is_started() {
+    let file = |p: &str, t: &str| (p.parse::<TreePath>().unwrap(), Node::file(t));
+    let initrd = cpio::archive(&[]).and_then(|c| c.read_all(1000)).unwrap();
+    let mut tree: Tree = [
+        file(
+            "loader/entries/a.conf",
+            "title Only\nlinux /os/linux\ninitrd /os/initrd\noptions a=b\n",
+        ),
+        file("os/linux", "kernel"),
+    ]
+    .into_iter()
+    .collect();
+    tree.insert("os/initrd".parse().unwrap(), Node::file(initrd));
+    let mut media = Media::of_tree("x.iso", "X", Tree::new());
+    let name = "boot/efi.img".to_owned();
+    media.fat_images.push(FatImage { name, at: 0, content: Content::empty(), tree });
+    let recipes = recipe::bundled().unwrap();
+    let docs = media.boot_docs();
+    assert!(media.has_kernel(&docs));
+    let plan = plan::make(&plan::Inputs {
+        media: &media,
+        docs: &docs,
+        identity: &media.identity(&recipe::label::labels(&recipes).unwrap()),
+        recipe: recipe::select::by_name(&recipes, "generic").unwrap(),
+        profile: &Profile::from_toml("console = [\"ttyS1,115200n8\"]", "p").unwrap(),
+        target: &plan::Target::default(),
+    })
+    .unwrap();
+    assert_eq!(plan.chosen.title, "Only");
+    assert_eq!(plan.chosen.cmdline, "a=b console=ttyS1,115200n8");
+    let kernel = &plan.files[&"vmlinuz".parse().unwrap()];
+    assert_eq!(kernel.content.read_all(10).unwrap(), b"kernel");
+    let plan::Origin::Medium { path, .. } = &kernel.origin else { panic!("{:?}", kernel.origin) };
+    assert_eq!(path, "iso:/boot/efi.img!/os/linux");
 }
 
 /// archiso's own, as it lies in its sources: a default by name, and one entry.

@@ -150,6 +150,7 @@ fn folders_land_where_the_initrds_links_lead_and_change_nothing_of_its() {
     for out in [&one, &two] {
         text(&isowright(&["build", iso, "-p", &profile, "-o", out]));
     }
+    text(&isowright(&["verify", &one]));
     let built = fs::read(dir.join("one/initrd.img")).unwrap();
     assert!(built == fs::read(dir.join("two/initrd.img")).unwrap(), "not reproducible");
     let inside = Inside::of(&built.into()).unwrap();

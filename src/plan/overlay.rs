@@ -106,6 +106,7 @@ pub(super) fn check(
     draft: &mut Draft,
 ) -> Result<()> {
     for folder in folders {
+        warn_of_secrets(folder, draft);
         let modules: Vec<(&TreePath, &Content)> =
             folder.tree.files().filter(|(p, _)| module::is_module_name(p.name())).collect();
         let releases = releases(&folder.tree);
@@ -144,6 +145,22 @@ pub(super) fn check(
         report(folder, kernel, version, &misfits, lenient, draft)?;
     }
     Ok(())
+}
+
+/// A mode of 0600 holds in the installer, and not on the web server.
+fn warn_of_secrets(folder: &Folder, draft: &mut Draft) {
+    let closed = |(_, n): &(&TreePath, &Node)| n.content().is_some() && n.mode & 0o004 == 0;
+    let all: Vec<String> = folder.tree.iter().filter(closed).map(|(p, _)| p.to_string()).collect();
+    if let Some(first) = all.first() {
+        let more = match all.len() {
+            1 => String::new(),
+            n => format!(" and {} more files", n - 1),
+        };
+        draft.warn(format!(
+            "{first}{more} in {} can't be read by everybody there, but whoever can fetch the tree can read initrd.img.",
+            folder.name
+        ));
+    }
 }
 
 fn report(
@@ -247,6 +264,16 @@ mod tests {
         let cut = built_for("6.1 SMP ")[..150].to_vec();
         let e = checked("6.1 #1", false, &[folder(&[("x.ko", cut)])]).expect_err("cut");
         assert!(e.to_string().starts_with("drivers:x.ko: "), "{e}");
+    }
+
+    #[test]
+    fn what_others_may_not_read_is_told_of() {
+        let mut f = folder(&[("etc/key", b"x".to_vec()), ("etc/open", b"x".to_vec())]);
+        let closed = Node { mode: 0o600, ..Node::file("x") };
+        f.tree.insert("etc/key".parse().expect("path"), closed);
+        let notes = checked("6.1 #1", false, &[f]).expect("checked");
+        assert_eq!(notes.len(), 1);
+        assert!(notes[0].starts_with("etc/key in drivers can't be read by everybody"), "{notes:?}");
     }
 
     #[test]
