@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Timings with the peers side by side, best of five each, taken in turn (A B C A B C …) so that a
 # machine that drifts drifts for all. Everything lies in /dev/shm, where the noise is least.
-# Needs some 7 GiB there. Usage: benches/run.sh [extract|ls|boot-only|hosts|memory …]
+# Needs some 7 GiB there. Usage: benches/run.sh [extract|ls|boot-only|hosts|memory|initrd …]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tool=$PWD/target/release/isowright
@@ -112,4 +112,8 @@ if want memory; then
   rm -rf "$work/tree-out"
   truncate -s 40G "$work/big.iso" 2>/dev/null && \
     printf '  %-28s %9s KiB\n' "inspect, ISO grown to 40 GB" "$(peak "$tool" inspect "$work/big.iso")"
+fi
+
+if want initrd; then
+  benches/initrd.sh "$runs"
 fi

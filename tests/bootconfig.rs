@@ -4,13 +4,17 @@
 
 mod support;
 
+use isowright::content::Content;
 use isowright::content::path::TreePath;
 use isowright::content::tree::{Node, Tree};
-use isowright::format::{grub, ipxe, syslinux};
+use isowright::format::{bls, cpio, grub, ipxe, syslinux};
 use isowright::media::bootdocs::{BootDoc, BootDocs, find};
+use isowright::media::{FatImage, Media};
 use isowright::model::boot::Payload;
 use isowright::model::cmdline::Cmdline;
 use isowright::model::console::Serial;
+use isowright::model::profile::Profile;
+use isowright::{plan, recipe};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,7 +40,22 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
     out
 }
 
-/// Every SYSLINUX and GRUB file of the fixtures and of the vendors.
+/// A file's document, by the file's name and folder.
+fn doc_of(path: &Path, bytes: &[u8]) -> Option<BootDoc> {
+    let name = path.file_name()?.to_str()?;
+    let wrong = |e: isowright::Error| -> BootDoc { panic!("{path:?}: {e}") };
+    let doc = match path.extension()?.to_str()? {
+        "cfg" if name.starts_with("grub") => grub::Doc::parse(bytes).map(BootDoc::Grub),
+        "cfg" => syslinux::Doc::parse(bytes).map(BootDoc::Syslinux),
+        "conf" if path.components().any(|c| c.as_os_str() == "loader") => {
+            bls::Doc::parse(name, bytes).map(BootDoc::Bls)
+        }
+        _ => return None,
+    };
+    Some(doc.unwrap_or_else(wrong))
+}
+
+/// Every SYSLINUX, GRUB and systemd-boot file of the fixtures and of the vendors.
 fn configs() -> Vec<(PathBuf, Vec<u8>, BootDoc)> {
     let mut all = files_below(&fixtures());
     match support::vendor_configs() {
@@ -44,15 +63,9 @@ fn configs() -> Vec<(PathBuf, Vec<u8>, BootDoc)> {
         None => eprintln!("the vendors' own files are not beside this checkout"),
     }
     let mut out = Vec::new();
-    for p in all.into_iter().filter(|p| p.extension().is_some_and(|e| e == "cfg")) {
+    for p in all {
         let bytes = std::fs::read(&p).unwrap();
-        let is_grub = p.file_name().unwrap().to_str().unwrap().starts_with("grub");
-        let doc = if is_grub {
-            BootDoc::Grub(grub::Doc::parse(&bytes).unwrap_or_else(|e| panic!("{p:?}: {e}")))
-        } else {
-            BootDoc::Syslinux(syslinux::Doc::parse(&bytes).unwrap())
-        };
-        out.push((p, bytes, doc));
+        out.extend(doc_of(&p, &bytes).map(|doc| (p, bytes, doc)));
     }
     out
 }
@@ -78,7 +91,7 @@ fn linux_ids(doc: &BootDoc) -> Vec<String> {
 #[test]
 fn every_file_comes_back_byte_for_byte() {
     let all = configs();
-    assert!(all.len() >= 12, "{}", all.len());
+    assert!(all.len() >= 20, "{}", all.len());
     for (p, bytes, doc) in &all {
         assert_eq!(doc.to_bytes(), *bytes, "{p:?}");
     }
@@ -91,7 +104,7 @@ fn edits_leave_no_trace_and_grub_takes_them() {
         let mut d = doc.clone();
         let ids = linux_ids(&d);
         let serial = d.set_serial(&port()).unwrap();
-        assert!(serial, "{p:?}");
+        assert_eq!(serial, !matches!(d, BootDoc::Bls(_)), "{p:?}");
         for id in &ids {
             let changed = d.edit_cmdline(id, |c| {
                 c.append("isowright.a=x;y")?;
@@ -119,6 +132,7 @@ fn edits_leave_no_trace_and_grub_takes_them() {
         match &mut d {
             BootDoc::Grub(g) => assert!(g.remove_serial().unwrap()),
             BootDoc::Syslinux(s) => assert!(s.remove_serial()),
+            BootDoc::Bls(_) => {}
         }
         assert_eq!(
             String::from_utf8_lossy(&d.to_bytes()),
@@ -213,6 +227,99 @@ fn anacondas_menus() {
     golden("lorax", &extra);
 }
 
+const KERNEL: &str = "live/boot/x86_64/vmlinuz-linux";
+
+#[test]
+fn systemd_boots_menus() {
+    let extra = [KERNEL, "boot/vmlinuz-6.10.1-200.fc40.x86_64"];
+    let mut d = golden("systemd-boot", &extra);
+    let loader = d.docs.iter().find(|d| d.locus.path.name() == b"loader.conf").unwrap();
+    let BootDoc::Bls(settings) = &loader.doc else { panic!() };
+    assert_eq!((settings.timeout(), settings.console_mode()), (Some(15), Some("keep".into())));
+    let mut got = String::new();
+    let linux: Vec<_> = d
+        .entries()
+        .into_iter()
+        .filter(|e| matches!(e.entry.payload, Payload::Linux { .. }))
+        .map(|e| (e.locus, e.entry.id))
+        .collect();
+    for (locus, id) in linux {
+        let doc = &mut d.get_mut(&locus).unwrap().doc;
+        let changed = doc.edit_cmdline(&id, |c| {
+            c.remove("quiet");
+            c.remove("rhgb");
+            c.set("console=tty0")?;
+            c.append("console=ttyS1,115200n8")
+        });
+        assert!(changed.unwrap(), "{locus}");
+        got += &format!("==> {locus}\n{}\n", String::from_utf8(doc.to_bytes()).unwrap());
+    }
+    let file = fixtures().join("systemd-boot.edited");
+    if std::env::var_os("UPDATE_GOLDENS").is_some() {
+        std::fs::write(&file, &got).unwrap();
+    }
+    assert_eq!(got, std::fs::read_to_string(&file).unwrap_or_default());
+}
+
+/// The specification wants a kernel on the partition of its entry: some media have it there alone.
+#[test]
+fn a_kernel_in_the_fat_image_alone_is_started() {
+    let file = |p: &str, t: &str| (p.parse::<TreePath>().unwrap(), Node::file(t));
+    let initrd = cpio::archive(&[]).and_then(|c| c.read_all(1000)).unwrap();
+    let mut tree: Tree = [
+        file(
+            "loader/entries/a.conf",
+            "title Only\nlinux /os/linux\ninitrd /os/initrd\noptions a=b\n",
+        ),
+        file("os/linux", "kernel"),
+    ]
+    .into_iter()
+    .collect();
+    tree.insert("os/initrd".parse().unwrap(), Node::file(initrd));
+    let mut media = Media::of_tree("x.iso", "X", Tree::new());
+    let name = "boot/efi.img".to_owned();
+    media.fat_images.push(FatImage { name, at: 0, content: Content::empty(), tree });
+    let recipes = recipe::bundled().unwrap();
+    let docs = media.boot_docs();
+    assert!(media.has_kernel(&docs));
+    let plan = plan::make(&plan::Inputs {
+        media: &media,
+        docs: &docs,
+        identity: &media.identity(&recipe::label::labels(&recipes).unwrap()),
+        recipe: recipe::select::by_name(&recipes, "generic").unwrap(),
+        profile: &Profile::from_toml("console = [\"ttyS1,115200n8\"]", "p").unwrap(),
+        target: &plan::Target::default(),
+    })
+    .unwrap();
+    assert_eq!(plan.chosen.title, "Only");
+    assert_eq!(plan.chosen.cmdline, "a=b console=ttyS1,115200n8");
+    let kernel = &plan.files[&"vmlinuz".parse().unwrap()];
+    assert_eq!(kernel.content.read_all(10).unwrap(), b"kernel");
+    let plan::Origin::Medium { path, .. } = &kernel.origin else { panic!("{:?}", kernel.origin) };
+    assert_eq!(path, "iso:/boot/efi.img!/os/linux");
+}
+
+/// archiso's own, as it lies in its sources: a default by name, and one entry.
+#[test]
+fn archisos_own_entries() {
+    let Some(dir) = support::vendor_configs() else { return };
+    let root = dir.join("arch/efiboot");
+    let mut t = Tree::new();
+    for f in files_below(&root) {
+        let at = f.strip_prefix(&root).unwrap().to_str().unwrap().parse().unwrap();
+        t.insert(at, Node::file(std::fs::read(&f).unwrap()));
+    }
+    let d = find(&Tree::new(), &[("efiboot.img".into(), &t)]);
+    let e = d.entries();
+    assert_eq!(
+        (e.len(), &e[0].entry.id[..], e[0].entry.default),
+        (1, "01-archiso-linux.conf", true)
+    );
+    let Payload::Linux { initrds, cmdline, .. } = &e[0].entry.payload else { panic!("{e:?}") };
+    assert_eq!(initrds.len(), 1);
+    assert!(cmdline.has("archisobasedir") && cmdline.has("archisosearchuuid"), "{cmdline}");
+}
+
 #[test]
 fn odd_menus() {
     golden("odd", &[]);
@@ -296,6 +403,21 @@ fn hostile_documents_end() {
             let _ = d.edit_cmdline(grub::DIRECT, |c| c.set("console=x"));
         }
     }
+    let singles = [
+        "options a\n".repeat(100_000),
+        "linux /k\noptions ".to_owned() + &"a ".repeat(200_000),
+        "linux /k\n".to_owned() + &"options a b\n".repeat(50_000),
+        format!("linux /k\ninitrd {big}\noptions {big}\nversion {big}"),
+        "\r".repeat(1 << 20),
+    ];
+    for text in &singles {
+        let mut d = bls::Doc::parse("a.conf", text.as_bytes()).unwrap();
+        d.entries(&TreePath::root());
+        assert!(d.rank() <= d.rank());
+        let _ = d.edit_cmdline("a.conf", |c| c.set("a=x"));
+    }
+    assert!(bls::Doc::parse("a.conf", b"a\0b").is_err());
+    assert!(bls::Doc::parse("a.conf", &vec![b'\n'; bls::MAX_LEN + 1]).is_err());
     assert!(grub::Doc::parse(b"a\0b").is_err() && syslinux::Doc::parse(b"a\0b").is_err());
     let too_big = vec![b'\n'; syslinux::MAX_LEN + 1];
     assert!(syslinux::Doc::parse(&too_big).is_err() && grub::Doc::parse(&too_big).is_err());
@@ -360,8 +482,39 @@ const GRUB: &[&str] = &[
     "\\",
     "{{ t }}",
 ];
+const BLS: &[&str] = &[
+    "linux",
+    "options",
+    "initrd ",
+    "title ",
+    " ",
+    "\t",
+    "\n",
+    "\r\n",
+    "\r",
+    "/k",
+    "a=b",
+    "\"c d\"",
+    "\"",
+    "#",
+    "---",
+    "é",
+    "\nlinux /k\n",
+    "\noptions x y",
+];
 
 proptest! {
+    #[test]
+    fn bls_edits_undo(text in pieces(BLS)) {
+        let mut d = bls::Doc::parse("a.conf", text.as_bytes()).unwrap();
+        prop_assert_eq!(d.to_bytes(), text.as_bytes());
+        d.entries(&TreePath::root());
+        if d.edit_cmdline("a.conf", |c| c.append("zz=1 2")) .is_ok() {
+            d.edit_cmdline("a.conf", |c| { c.remove("zz"); Ok(()) }).unwrap();
+            prop_assert_eq!(String::from_utf8(d.to_bytes()).unwrap(), text);
+        }
+    }
+
     #[test]
     fn syslinux_edits_undo(text in pieces(SYSLINUX)) {
         let mut d = syslinux::Doc::parse(text.as_bytes()).unwrap();
@@ -396,6 +549,10 @@ proptest! {
             prop_assert_eq!(d.to_bytes(), bytes.clone());
         }
         if let Ok(d) = grub::Doc::parse(&bytes) {
+            d.entries(&TreePath::root());
+            prop_assert_eq!(d.to_bytes(), bytes.clone());
+        }
+        if let Ok(d) = bls::Doc::parse("a.conf", &bytes) {
             d.entries(&TreePath::root());
             prop_assert_eq!(d.to_bytes(), bytes.clone());
         }

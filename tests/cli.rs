@@ -413,6 +413,17 @@ fn recipes_are_listed_shown_linted_and_have_a_schema() {
         std::fs::write(tmp.path(), ok(&["recipe", "show", name])).unwrap();
         ok(&["recipe", "lint", tmp.path().to_str().unwrap()]);
     }
+    assert!(list.lines().all(|l| l.chars().count() <= 100), "{list}");
+    let at = |words: &str| list.find(words).unwrap_or_else(|| panic!("{words}: {list}"));
+    let groups = [at("Proven by boot"), at("Proven by validator"), at("By documentation only")];
+    assert!(groups.is_sorted());
+    assert!((groups[0]..groups[1]).contains(&at("\n    debian  ")), "{list}");
+    assert!((groups[1]..groups[2]).contains(&at("\n    rocky  ")), "{list}");
+    assert!(at("\n    generic  ") > groups[2]);
+    let rows: serde_json::Value = serde_json::from_str(&ok(&["recipe", "list", "--json"])).unwrap();
+    let rocky = rows.as_array().unwrap().iter().find(|r| r["name"] == "rocky").unwrap();
+    assert_eq!(rocky["proven"], "validator");
+    assert!(rocky["proven_by"].as_str().unwrap().contains("Anaconda itself was not run"));
     for kind in ["recipe", "job", "profile"] {
         let v: serde_json::Value = serde_json::from_str(&ok(&["recipe", "schema", kind])).unwrap();
         assert!(v["properties"].is_object(), "{kind}");

@@ -32,7 +32,7 @@ fn plan_of(
     let recipes = recipe::bundled().unwrap();
     let labels = recipe::label::labels(&recipes).unwrap();
     let (docs, identity) = (media.boot_docs(), media.identity(&labels));
-    let has_kernel = !docs.kernels(&media.tree).is_empty();
+    let has_kernel = media.has_kernel(&docs);
     let recipe = select::select(&recipes, &identity, &media.tree, has_kernel).unwrap().recipe;
     let mut profile = Profile::metal().unwrap();
     profile.unattended = unattended;

@@ -16,16 +16,23 @@ seed() {
 }
 mapfile -t isolinux < <(find fixtures -path '*isolinux/*.cfg')
 mapfile -t grub < <(find fixtures -name grub.cfg)
+mapfile -t bls < <(find fixtures -path '*loader/*.conf')
 mapfile -t treeinfo < <(find fixtures -name .treeinfo)
 mapfile -t diskinfo < <(find fixtures -name .discinfo -o -path '*/.disk/info')
 seed media fixtures/demo.iso
 seed iso9660 <(tail -c +32769 fixtures/demo.iso)
 seed syslinux "${isolinux[@]}"
 seed grub "${grub[@]}"
+seed bls "${bls[@]}"
 seed treeinfo "${treeinfo[@]}"
 seed diskinfo "${diskinfo[@]}"
 seed recipe recipes/*.toml
 seed profile profiles/*.toml
+# An initrd of each codec, made by the codec's own tool.
+small() { (cd templates && find . | sort | head -8 | cpio --quiet -o -H newc); }
+seed initrd <(small) <(small | gzip -n) <(small | xz --check=crc32) <(small | lzma) \
+  <(small | bzip2) <(small | zstd -q) <(small | lz4 -l -c -q)
+seed repack fuzz/corpus/initrd/seed-*
 failed=()
 for target in $(cargo +nightly fuzz list); do
   echo "fuzz: $target"

@@ -49,6 +49,9 @@ pub enum Verb {
     Boot(Boot),
     /// Write index.ipxe, a menu over the trees in a folder
     Index(Index),
+    /// Look into an initrd, add files to it, make it anew
+    #[command(subcommand)]
+    Initrd(super::initrd::args::InitrdVerb),
     /// Print shell completions
     Completions(Completions),
     /// Write the man pages to a folder

@@ -61,7 +61,7 @@ fn plans(wish: &mut Wish, to: Option<&Path>) -> Result<Vec<Bound>> {
     }
     let labels = label::labels(&wish.recipes)?;
     let (docs, identity) = (media.boot_docs(), media.identity(&labels));
-    let has_kernel = !docs.kernels(&media.tree).is_empty();
+    let has_kernel = media.has_kernel(&docs);
     let recipe = match &wish.recipe {
         Some(name) => select::by_name(&wish.recipes, name)?,
         None => {

@@ -4,10 +4,11 @@ use super::args::Inspect;
 use super::{Outcome, resolve, term};
 use crate::content::path::TreePath;
 use crate::error::Result;
+use crate::format::bzimage::KernelVersion;
 use crate::format::iso9660::eltorito::Emulation;
 use crate::media::Media;
 use crate::media::identity::{Fact, Identity};
-use crate::model::boot::{FoundEntry, Payload};
+use crate::model::boot::{FoundEntry, Locus, Payload};
 use crate::plan::render::human;
 use crate::recipe::select;
 use serde_json::{Value, json};
@@ -40,6 +41,8 @@ struct Report<'a> {
 
 struct BootFile {
     what: String,
+    /// What a kernel tells of itself.
+    version: Option<KernelVersion>,
     size: Option<u64>,
     offset: Option<u64>,
 }
@@ -49,7 +52,7 @@ impl<'a> Report<'a> {
         let recipes = crate::recipe::bundled()?;
         let labels = crate::recipe::label::labels(&recipes)?;
         let (docs, identity) = (media.boot_docs(), media.identity(&labels));
-        let has_kernel = !docs.kernels(&media.tree).is_empty();
+        let has_kernel = media.has_kernel(&docs);
         let recipe = select::select(&recipes, &identity, &media.tree, has_kernel)
             .map(|s| (s.recipe.name.clone(), s.evidence))
             .map_err(|e| e.to_string());
@@ -72,33 +75,40 @@ impl<'a> Report<'a> {
 
     /// Kernels and initrds that entries name, there or not; boot images; EFI programs.
     fn gather(&mut self) {
-        let mut named: Vec<(TreePath, &str)> = Vec::new();
+        let media = self.media;
+        let mut named: Vec<(Option<Locus>, TreePath, &str)> = Vec::new();
         for e in &self.entries {
             if let Payload::Linux { kernel, initrds, .. } = &e.entry.payload {
-                named.push((kernel.clone(), "kernel"));
-                named.extend(initrds.iter().map(|i| (i.clone(), "initrd")));
+                named.push((Some(e.locus.clone()), kernel.clone(), "kernel"));
+                let initrd = |i: &TreePath| (Some(e.locus.clone()), i.clone(), "initrd");
+                named.extend(initrds.iter().map(initrd));
             }
         }
-        for (p, _) in self.media.tree.files() {
+        for (p, _) in media.tree.files() {
             if p.name().to_ascii_lowercase().ends_with(b".efi") {
-                named.push((p.clone(), "EFI program"));
+                named.push((None, p.clone(), "EFI program"));
             }
         }
-        for (path, what) in named {
-            let found = self.media.tree.file_any_case(&path);
+        for (of, path, what) in named {
+            let found = media.boot_file(of.as_ref(), &path);
+            let in_image = found.as_ref().filter(|(at, _)| at.image.is_some());
+            let at = in_image.map_or_else(|| format!("iso:/{path}"), |(at, _)| at.to_string());
+            let kernel = found.as_ref().filter(|_| what == "kernel");
             let file = BootFile {
                 what: what.to_owned(),
-                size: found.map(|(_, c)| c.len()),
+                version: kernel.and_then(|(_, c)| KernelVersion::read(c).ok()?),
+                size: found.as_ref().map(|(_, c)| c.len()),
                 offset: found.and_then(|(_, c)| c.origin()).map(|(_, o)| o),
             };
-            self.boot_files.insert(format!("iso:/{path}"), file);
+            self.boot_files.insert(at, file);
         }
         for f in &self.media.fat_images {
             for (p, c) in
                 f.tree.files().filter(|(p, _)| p.name().to_ascii_lowercase().ends_with(b".efi"))
             {
                 let offset = c.origin().map(|(_, o)| o);
-                let file = BootFile { what: "EFI program".into(), size: Some(c.len()), offset };
+                let (what, size) = ("EFI program".into(), Some(c.len()));
+                let file = BootFile { what, version: None, size, offset };
                 self.boot_files.insert(format!("iso:/{}!/{p}", f.name), file);
             }
         }
@@ -109,6 +119,7 @@ impl<'a> Report<'a> {
                 .map_or_else(|| format!("boot image {}", i + 1), |p| format!("iso:/{p}"));
             let file = BootFile {
                 what: "boot image".into(),
+                version: None,
                 size: Some(e.size),
                 offset: e.content.origin().map(|(_, o)| o),
             };
@@ -127,7 +138,10 @@ impl<'a> Report<'a> {
         let files: Vec<Value> = self
             .boot_files
             .iter()
-            .map(|(p, f)| json!({"path": p, "what": f.what, "present": f.size.is_some(), "size": f.size, "offset": f.offset}))
+            .map(|(p, f)| {
+                let version = f.version.as_ref().map(KernelVersion::as_str);
+                json!({"path": p, "what": f.what, "version": version, "present": f.size.is_some(), "size": f.size, "offset": f.offset})
+            })
             .collect();
         let recipe = match &self.recipe {
             Ok((name, evidence)) => json!({"name": name, "evidence": evidence}),
@@ -176,7 +190,9 @@ impl<'a> Report<'a> {
         for (path, f) in &self.boot_files {
             let size = f.size.map_or_else(|| "MISSING".to_owned(), human);
             let at = f.offset.map_or_else(String::new, |o| format!("@ {o:#x}"));
-            let _ = writeln!(s, "  {:<11} {size:>10} {at:>12}  {path}", f.what);
+            let version = f.version.as_ref().map(|v| format!("  (Linux {})", v.release()));
+            let version = version.unwrap_or_default();
+            let _ = writeln!(s, "  {:<11} {size:>10} {at:>12}  {path}{version}", f.what);
         }
         for d in &self.documents {
             let _ = writeln!(s, "  {:<11} {:>10} {:>12}  {d}", "boot config", "", "");

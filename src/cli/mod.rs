@@ -6,6 +6,7 @@ mod build;
 mod docs;
 mod extract;
 mod index;
+pub mod initrd;
 mod inspect;
 mod label;
 mod ls;
@@ -55,10 +56,12 @@ pub fn main() -> ExitCode {
 /// True for a verb that asks [`term::STOP`] and tidies up. The others are short, and Ctrl-C may end
 /// them where they are.
 fn asks_to_stop(verb: &Verb) -> bool {
-    !matches!(
-        verb,
-        Verb::Inspect(_) | Verb::Ls(_) | Verb::Index(_) | Verb::Completions(_) | Verb::Man(_)
-    )
+    match verb {
+        Verb::Inspect(_) | Verb::Ls(_) | Verb::Index(_) => false,
+        Verb::Completions(_) | Verb::Man(_) => false,
+        Verb::Initrd(v) => v.asks_to_stop(),
+        _ => true,
+    }
 }
 
 fn hear_ctrl_c() {
@@ -85,6 +88,7 @@ fn run(verb: &Verb) -> Result<Outcome> {
         Verb::Verify(a) => verify::run(a),
         Verb::Boot(a) => boot::run(a),
         Verb::Index(a) => index::run(a),
+        Verb::Initrd(v) => initrd::run(v),
         Verb::Completions(a) => docs::completions(a),
         Verb::Man(a) => docs::man(a),
     }

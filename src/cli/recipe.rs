@@ -26,25 +26,72 @@ fn list(folder: Option<&Path>, as_json: bool) -> Result<Outcome> {
     if as_json {
         let rows: Vec<_> = all
             .iter()
-            .map(|r| json!({"name": r.name, "title": r.title, "family": r.family, "proven": r.proven}))
+            .map(|r| json!({"name": r.name, "title": r.title, "family": r.family, "proven": r.proven, "proven_by": r.proven_by}))
             .collect();
         term::out(&format!("{:#}\n", serde_json::Value::from(rows)));
         return Ok(Outcome::Done);
     }
     let mut s = String::new();
-    for r in &all {
-        let _ = writeln!(s, "{:<16} {:<38} proven by {}", r.name, r.title, proven(r.proven));
+    for proven in [Proven::Boot, Proven::Validator, Proven::Documentation] {
+        let group: Vec<&Recipe> = all.iter().filter(|r| r.proven == proven).collect();
+        if !group.is_empty() {
+            if !s.is_empty() {
+                s.push('\n');
+            }
+            let _ = writeln!(s, "{}", legend(proven));
+            proven_alike(&mut s, &group);
+        }
     }
     term::out(&s);
     Ok(Outcome::Done)
 }
 
-fn proven(p: Proven) -> &'static str {
+fn legend(p: Proven) -> &'static str {
     match p {
-        Proven::Boot => "boot",
-        Proven::Validator => "validator",
-        Proven::Documentation => "documentation only",
+        Proven::Boot => "Proven by boot: machines were started from it here",
+        Proven::Validator => "Proven by validator: the installer's own, over its answers",
+        Proven::Documentation => {
+            "By documentation only: written from what the vendor says, and not tried"
+        }
     }
+}
+
+/// Columns of the list.
+const WIDTH: usize = 100;
+
+/// Recipes under the sentence that says what was done; those without one first.
+fn proven_alike(s: &mut String, group: &[&Recipe]) {
+    let mut said: Vec<Option<&str>> = group.iter().map(|r| r.proven_by.as_deref()).collect();
+    said.sort_unstable();
+    said.dedup();
+    for by in said {
+        for line in by.map_or_else(Vec::new, |t| wrapped(&term::safe(t), WIDTH - 2)) {
+            let _ = writeln!(s, "  {line}");
+        }
+        for r in group.iter().filter(|r| r.proven_by.as_deref() == by) {
+            let title = wrapped(&term::safe(&r.title), WIDTH - 26);
+            let first = title.first().map_or("", String::as_str);
+            let _ = writeln!(s, "    {:<20}  {first}", r.name);
+            for more in title.iter().skip(1) {
+                let _ = writeln!(s, "{:26}{more}", "");
+            }
+        }
+    }
+}
+
+/// `text` in lines of at most `width` columns; a longer word has one of its own.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(l) if l.chars().count() + 1 + word.chars().count() <= width => {
+                l.push(' ');
+                l.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 fn severity(s: Severity) -> &'static str {

@@ -1,13 +1,14 @@
 //! From arguments as typed to the library's values: media opened, profiles read, recipes gathered.
 
 use super::args::Source;
-use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::content::tree::Tree;
+use crate::content::{Content, folder};
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{self, Media};
 use crate::model::hosts::Hosts;
-use crate::model::profile::{AnswerKind, Profile};
+use crate::model::profile::{AnswerKind, InitrdWish, Profile};
+use crate::plan::overlay::Folder;
 use crate::plan::{Extent, NetbootPair, Target};
 use crate::recipe::job::{Job, JobProfile, Output};
 use crate::recipe::{self, Recipe};
@@ -136,6 +137,7 @@ fn from_image(a: &Source) -> Result<Wish> {
         sha256: None,
         target: Target {
             own_answers: own_of(&profile, a.profile.as_deref())?,
+            folders: folders(&profile, a.profile.as_deref())?,
             ..Target::default()
         },
         profile,
@@ -161,6 +163,7 @@ fn from_job(a: &Source) -> Result<Wish> {
             base_url: job.base_url.as_deref().map(base_url).transpose()?,
             netboot,
             own_answers: own_of(&profile, Some(&beside))?,
+            folders: folders(&profile, Some(&beside))?,
             answers: job.answers.as_deref().map(own).transpose()?,
             hosts: job.hosts.as_deref().filter(|_| a.hosts.is_none()).map(hosts).transpose()?,
             ..Target::default()
@@ -212,6 +215,27 @@ fn own_of(
 ) -> Result<BTreeMap<AnswerKind, (String, Vec<u8>)>> {
     let dir = beside.and_then(Path::parent).unwrap_or(Path::new(""));
     profile.answers.own.iter().map(|(kind, f)| Ok((*kind, own(&dir.join(f))?))).collect()
+}
+
+/// The profile's folders for the initrd, which are relative to the profile.
+fn folders(profile: &Profile, beside: Option<&Path>) -> Result<Vec<Folder>> {
+    let InitrdWish { overlay, firmware } = &profile.initrd;
+    let dir = beside.and_then(Path::parent).unwrap_or(Path::new(""));
+    let read = |f: &PathBuf| {
+        let path = dir.join(f);
+        let tree = folder::read(&path).map_err(|e| {
+            e.hint("[initrd] takes folders of files, folders and links, relative to the profile")
+        })?;
+        Ok::<_, Error>((path.display().to_string(), tree))
+    };
+    let mut out = Vec::new();
+    if let Some((name, tree)) = overlay.as_ref().map(read).transpose()? {
+        out.push(Folder::overlay(name, tree));
+    }
+    if let Some((name, tree)) = firmware.as_ref().map(read).transpose()? {
+        out.push(Folder::firmware(name, tree)?);
+    }
+    Ok(out)
 }
 
 fn own(path: &Path) -> Result<(String, Vec<u8>)> {

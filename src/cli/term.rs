@@ -61,6 +61,15 @@ impl Bar {
         Bar { bar, done: AtomicU64::new(0), since: Instant::now(), shown: AtomicBool::new(false) }
     }
 
+    /// For bytes whose number is not known beforehand.
+    pub fn open_end() -> Self {
+        let b = Self::new(0);
+        if let Ok(s) = ProgressStyle::with_template("{bytes:>10}  {bytes_per_sec}  {wide_msg}") {
+            b.bar.set_style(s);
+        }
+        b
+    }
+
     /// Takes the bar away.
     pub fn end(&self) {
         self.bar.finish_and_clear();

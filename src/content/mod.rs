@@ -3,6 +3,7 @@
 //! one extent, an initrd with our files appended one of three segments. Cloning shares.
 
 pub mod copy;
+pub mod folder;
 pub mod path;
 pub mod source;
 pub mod tree;

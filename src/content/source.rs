@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use bytes::Bytes;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 /// Random access to a fixed number of bytes.
 ///
@@ -95,6 +95,48 @@ impl ReadAt for FileSource {
 
     fn file(&self) -> Option<&File> {
         Some(&self.file)
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// A regular file that is opened for each read: for a folder of more files than may be open at once.
+pub struct PathSource {
+    path: PathBuf,
+    len: u64,
+    name: String,
+}
+
+impl PathSource {
+    /// Opens `path` once, to see whether it can be; a link is not followed.
+    ///
+    /// # Errors
+    /// `NotFound`, `Io`.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = no_link(path).map_err(|e| Error::io("can't open", e))?;
+        let meta = file.metadata().map_err(|e| Error::io("can't stat", e))?;
+        Ok(PathSource { path: path.to_owned(), len: meta.len(), name: path.display().to_string() })
+    }
+}
+
+fn no_link(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+    File::options().read(true).custom_flags(flags).open(path)
+}
+
+impl ReadAt for PathSource {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, buf: &mut [u8], off: u64) -> io::Result<()> {
+        let file = no_link(&self.path)?;
+        if file.metadata()?.len() != self.len {
+            return Err(io::Error::other(format!("{} has changed meanwhile", self.name)));
+        }
+        file.read_exact_at(buf, off)
     }
 
     fn name(&self) -> &str {

@@ -146,38 +146,12 @@ impl Tree {
     /// `path` with every symbolic link in it followed inside the tree.
     ///
     /// # Errors
-    /// `Unsupported` after 40 links, or where a link leaves the tree.
+    /// As [`resolve_links`].
     pub fn resolve(&self, path: &TreePath) -> Result<TreePath> {
-        let mut left: Vec<Vec<u8>> = path.parts().rev().map(<[u8]>::to_vec).collect();
-        let mut at = TreePath::root();
-        let mut links = 0;
-        while let Some(part) = left.pop() {
-            match &part[..] {
-                b"" | b"." => continue,
-                b".." => {
-                    at = at
-                        .parent()
-                        .ok_or_else(|| Error::unsupported("a link leaves the tree").path(path))?;
-                    continue;
-                }
-                _ => {}
-            }
-            let next = at.join(&part).map_err(|e| e.path(path))?;
-            match self.get(&next).map(|n| &n.kind) {
-                Some(NodeKind::Symlink(target)) => {
-                    links += 1;
-                    if links > 40 {
-                        return Err(Error::unsupported("more than 40 links").path(path));
-                    }
-                    if target.first() == Some(&b'/') {
-                        at = TreePath::root();
-                    }
-                    left.extend(target.split(|&b| b == b'/').rev().map(<[u8]>::to_vec));
-                }
-                _ => at = next,
-            }
-        }
-        Ok(at)
+        resolve_links(path, &|at| match self.get(at).map(|n| &n.kind) {
+            Some(NodeKind::Symlink(target)) => Some(target),
+            _ => None,
+        })
     }
 
     /// The file whose path equals `path` when ASCII case is ignored: media without Rock Ridge or
@@ -231,6 +205,46 @@ impl Tree {
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
+}
+
+/// `path` with every symbolic link in it followed below the root; `link` tells a link's target.
+///
+/// # Errors
+/// `Unsupported` after 40 links, or where a link leaves the tree.
+pub fn resolve_links<'a>(
+    path: &TreePath,
+    link: &dyn Fn(&TreePath) -> Option<&'a Vec<u8>>,
+) -> Result<TreePath> {
+    let mut left: Vec<Vec<u8>> = path.parts().rev().map(<[u8]>::to_vec).collect();
+    let mut at = TreePath::root();
+    let mut links = 0;
+    while let Some(part) = left.pop() {
+        match &part[..] {
+            b"" | b"." => continue,
+            b".." => {
+                at = at
+                    .parent()
+                    .ok_or_else(|| Error::unsupported("a link leaves the tree").path(path))?;
+                continue;
+            }
+            _ => {}
+        }
+        let next = at.join(&part).map_err(|e| e.path(path))?;
+        match link(&next) {
+            Some(target) => {
+                links += 1;
+                if links > 40 {
+                    return Err(Error::unsupported("more than 40 links").path(path));
+                }
+                if target.first() == Some(&b'/') {
+                    at = TreePath::root();
+                }
+                left.extend(target.split(|&b| b == b'/').rev().map(<[u8]>::to_vec));
+            }
+            None => at = next,
+        }
+    }
+    Ok(at)
 }
 
 impl FromIterator<(TreePath, Node)> for Tree {

@@ -1,49 +1,124 @@
-//! The x86 kernel image's setup header, as far as it tells the kernel's release. Read only.
+//! The version that a Linux kernel for x86 tells in its header: what its modules must be built for.
 //!
-//! Documentation/arch/x86/boot.rst: magic `HdrS` at 0x202; `kernel_version` at 0x20e is the offset of a
-//! NUL-terminated string, less 0x200. EFI zboot images (arm64) have no such string.
+//! Source: Documentation/arch/x86/boot.rst. Not read: what has no such header (arm64, EFI zboot,
+//! kernels that are compressed whole); their version lies in the compressed part.
 
+use super::fields::{le16, le32};
 use crate::content::Content;
+use crate::error::Result;
 
-const MAGIC: usize = 0x202;
-const KERNEL_VERSION: usize = 0x20e;
-/// The setup code that holds the string ends below this: 64 sectors of 512 bytes.
-const SETUP_MAX: u64 = 64 * 512;
+/// `HdrS`, at 0x202.
+const MAGIC: u32 = 0x5372_6448;
+/// Header fields that are read end here.
+const HEAD: usize = 0x210;
+/// Longer than any kernel writes (`UTS_RELEASE` and the compile's line are 64 bytes each, and a host).
+const MAX_TEXT: u64 = 512;
 
-/// `6.6.31-0-lts`; `None` where it is no bzImage, or says nothing.
-pub fn release(kernel: &Content) -> Option<String> {
-    let head = kernel.slice(0..kernel.len().min(SETUP_MAX)).ok()?.read_all(SETUP_MAX).ok()?;
-    if head.get(MAGIC..MAGIC + 4)? != b"HdrS" {
-        return None;
+/// A kernel's version, as it tells it: `6.1.0-50-amd64 (debian-kernel@…) #1 SMP …`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelVersion(String);
+
+impl KernelVersion {
+    /// Of a kernel image; `None` where it does not say.
+    ///
+    /// # Errors
+    /// Those of the source.
+    pub fn read(kernel: &Content) -> Result<Option<KernelVersion>> {
+        if kernel.len() < HEAD as u64 {
+            return Ok(None);
+        }
+        let mut head = [0; HEAD];
+        kernel.read_at(&mut head, 0)?;
+        // Protocol 2.00 or later has the pointer; the real-mode code that it points into is so many
+        // sectors long (0 stands for 4), and the boot sector itself is not counted.
+        let sectors = match head[0x1f1] {
+            0 => 4,
+            n => u64::from(n),
+        };
+        let pointer = u64::from(le16(&head, 0x20e));
+        let told = le32(&head, 0x202) == MAGIC && le16(&head, 0x206) >= 0x200;
+        if !told || pointer == 0 || pointer >= 0x200 * sectors {
+            return Ok(None);
+        }
+        let at = pointer + 0x200;
+        let end = (at + MAX_TEXT).min(kernel.len());
+        if at >= end {
+            return Ok(None);
+        }
+        let text = kernel.slice(at..end)?.read_all(MAX_TEXT)?;
+        let Some(nul) = text.iter().position(|&b| b == 0) else { return Ok(None) };
+        let printable = text[..nul].iter().all(|b| matches!(b, b' '..=b'~'));
+        let text = String::from_utf8_lossy(&text[..nul]).trim().to_owned();
+        Ok((printable && !text.is_empty()).then_some(KernelVersion(text)))
     }
-    let at = u16::from_le_bytes(head.get(KERNEL_VERSION..KERNEL_VERSION + 2)?.try_into().ok()?);
-    let text = head.get(usize::from(at).checked_add(0x200)?..)?;
-    // "6.1.0-18-amd64 (build@host) #1 SMP …"
-    let word = text.split(|b| matches!(b, 0 | b' ')).next()?;
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || b".-_+~".contains(b);
-    let ok = at != 0 && !word.is_empty() && word.len() < 65 && word.iter().all(plain);
-    ok.then(|| String::from_utf8_lossy(word).into_owned())
+
+    /// What `uname -r` says: the name of its folder in lib/modules.
+    pub fn release(&self) -> &str {
+        self.0.split(' ').next().unwrap_or(&self.0)
+    }
+
+    /// All of it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A kernel image that tells `text`; for tests.
+#[cfg(test)]
+pub(crate) fn stand_in(text: &str) -> Vec<u8> {
+    let mut b = vec![0; 0x400];
+    b[0x1f1] = 2;
+    b[0x202..0x206].copy_from_slice(b"HdrS");
+    b[0x206..0x208].copy_from_slice(&0x020f_u16.to_le_bytes());
+    b[0x20e..0x210].copy_from_slice(&0x200_u16.to_le_bytes());
+    b.extend(text.as_bytes());
+    b.resize(0x800, 0);
+    b
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn kernel(at: u16, text: &[u8]) -> Content {
-        let mut bytes = vec![0; 0x400];
-        bytes[MAGIC..MAGIC + 4].copy_from_slice(b"HdrS");
-        bytes[KERNEL_VERSION..KERNEL_VERSION + 2].copy_from_slice(&at.to_le_bytes());
-        bytes.extend_from_slice(text);
-        bytes.into()
+    fn read(b: &[u8]) -> Option<String> {
+        KernelVersion::read(&b.to_vec().into()).expect("read").map(|v| v.as_str().to_owned())
     }
 
     #[test]
-    fn the_release_is_the_first_word_behind_the_pointer() {
-        let k = kernel(0x200, b"6.6.31-0-lts (buildozer@build) #1-Alpine\0");
-        assert_eq!(release(&k).as_deref(), Some("6.6.31-0-lts"));
-        assert_eq!(release(&kernel(0, b"6.1\0")), None);
-        assert_eq!(release(&kernel(0xffff, b"6.1\0")), None, "it points behind the end");
-        assert_eq!(release(&kernel(0x200, b"\x1b[31m\0")), None);
-        assert_eq!(release(&b"MZ".to_vec().into()), None);
+    fn the_header_tells_the_version() {
+        let text = "5.14.0-503.el9.x86_64 (mockbuild@x) #1 SMP";
+        let b = stand_in(text);
+        assert_eq!(read(&b).as_deref(), Some(text));
+        let v = KernelVersion::read(&b.clone().into()).expect("read").expect("told");
+        assert_eq!(v.release(), "5.14.0-503.el9.x86_64");
+        for cut in 0..b.len() {
+            let _ = read(&b[..cut]);
+        }
+        let spoilt = |at: usize, bytes: &[u8]| {
+            let mut b = b.clone();
+            b[at..at + bytes.len()].copy_from_slice(bytes);
+            read(&b)
+        };
+        for (what, at, bytes) in [
+            ("no magic", 0x202, &b"hdrs"[..]),
+            ("an old protocol", 0x206, &[0xff, 0x01]),
+            ("no pointer", 0x20e, &[0, 0]),
+            ("a pointer out of the real-mode code", 0x20e, &[0, 4]),
+            ("an escape", 0x400, b"\x1b["),
+            ("nothing", 0x400, &[0]),
+        ] {
+            assert_eq!(spoilt(at, bytes), None, "{what}");
+        }
+        let mut endless = b.clone();
+        endless[0x400..].fill(b'x');
+        assert_eq!(read(&endless), None);
+    }
+
+    #[test]
+    fn debians_kernel_tells_its_version() {
+        let path = "/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64/linux";
+        let Ok(c) = Content::open(std::path::Path::new(path)) else { return };
+        let v = KernelVersion::read(&c).expect("read").expect("told");
+        assert!(v.release().starts_with("6.1.0-") && v.as_str().contains("SMP"), "{v:?}");
     }
 }

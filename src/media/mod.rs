@@ -16,6 +16,7 @@ use crate::format::fat;
 use crate::format::iso9660::eltorito::{self, Around, BootCatalog, Platform};
 use crate::format::iso9660::hybrid::{self, Partitions, Span};
 use crate::format::iso9660::{self, Record, View, Volume};
+use crate::model::boot::Locus;
 
 /// An opened medium.
 #[derive(Debug, Clone)]
@@ -120,6 +121,25 @@ impl Media {
             [] => format!("{} (the only one)", self.view),
             _ => format!("{} (there is also {})", self.view, others.join(", ")),
         }
+    }
+
+    /// The kernel or initrd that a boot entry in the document at `of` names: on the medium, in any case,
+    /// else in the FAT image where the document lies.
+    pub fn boot_file(&self, of: Option<&Locus>, path: &TreePath) -> Option<(Locus, &Content)> {
+        let on_medium = self.tree.file_any_case(path).map(|(p, c)| (None, p, c));
+        let in_image = || {
+            let image = of?.image.as_deref()?;
+            let (p, c) = self.fat_image(image)?.tree.file_any_case(path)?;
+            Some((Some(image.to_owned()), p, c))
+        };
+        let (image, path, content) = on_medium.or_else(in_image)?;
+        Some((Locus { image, path: path.clone() }, content))
+    }
+
+    /// True where a boot entry of `docs` names a Linux kernel that the medium or a FAT image on it has.
+    pub fn has_kernel(&self, docs: &bootdocs::BootDocs) -> bool {
+        let mut trees = std::iter::once(&self.tree).chain(self.fat_images.iter().map(|f| &f.tree));
+        trees.any(|t| !docs.kernels(t).is_empty())
     }
 
     /// The FAT image of that name, as [`FatImage::name`] has it; a leading `/` is ignored.
@@ -363,6 +383,7 @@ impl Media {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::tree::Node;
 
     #[test]
     fn what_is_no_iso_is_told_with_a_guess() {
@@ -388,5 +409,28 @@ mod tests {
         for no in ["efi", "images/install.img", "pool/efi.img"] {
             assert!(!is_efi_image_name(&TreePath::new(no).expect("path")), "{no}");
         }
+    }
+
+    #[test]
+    fn what_an_entry_names_is_on_the_medium_or_in_its_own_image() {
+        let tree = |names: &[&str]| -> Tree {
+            let node = |n: &&str| (n.parse().expect("path"), Node::file(*n));
+            names.iter().map(node).collect()
+        };
+        let mut m = Media::of_tree("x", "X", tree(&["both"]));
+        let name = "efi.img".to_string();
+        let tree = tree(&["BOTH", "EFI/K"]);
+        m.fat_images.push(FatImage { name, at: 0, content: Content::empty(), tree });
+        let locus = |image: Option<&str>| Locus {
+            image: image.map(str::to_owned),
+            path: "loader/entries/a.conf".parse().expect("path"),
+        };
+        let found = |image, path: &str| {
+            let of = locus(image);
+            m.boot_file(Some(&of), &path.parse().expect("path")).map(|(at, _)| at.to_string())
+        };
+        assert_eq!(found(Some("efi.img"), "Both").as_deref(), Some("iso:/both"));
+        assert_eq!(found(Some("efi.img"), "efi/k").as_deref(), Some("iso:/efi.img!/EFI/K"));
+        assert_eq!(found(None, "efi/k"), None);
     }
 }

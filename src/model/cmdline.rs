@@ -41,7 +41,8 @@ pub struct Word<'a> {
     pub value: Option<&'a str>,
     /// Who reads it.
     pub region: Region,
-    span: Range<usize>,
+    /// Bytes of the line that it stands on.
+    pub span: Range<usize>,
 }
 
 /// A kernel command line. See the module's text.

@@ -195,7 +195,8 @@ pub struct Answers {
     /// Forces a way of delivery; the family's own choice where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
-    /// What the installer can't be told becomes a warning in the plan, not an error.
+    /// What the installer can't be told, and kernel modules for another kernel, become warnings in the
+    /// plan, not errors.
     #[serde(default)]
     pub lenient: bool,
     /// The operator's own, by language.
@@ -203,14 +204,17 @@ pub struct Answers {
     pub own: BTreeMap<AnswerKind, PathBuf>,
 }
 
-/// What goes into the initrd beside the answers: folders, relative to the profile.
+/// What goes into the initrd beside the answers: folders, relative to the profile. Files, folders and
+/// links go in with their permission bits, owned by root; they land where the initrd's own links lead.
+/// Kernel modules must be for the kernel that is started; with `answers.lenient` those that are not
+/// become a warning.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InitrdWish {
-    /// Goes in as it lies there.
+    /// Goes in as it lies there: `lib/modules/6.1.0-50-amd64/extra/x.ko`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlay: Option<PathBuf>,
-    /// Goes in below lib/firmware.
+    /// Goes in below lib/firmware, where the kernel looks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firmware: Option<PathBuf>,
 }

@@ -5,12 +5,12 @@ use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
 use crate::family::draft::{ArgOp, Brought, Draft, Note};
-use crate::format::bzimage;
+use crate::format::bzimage::KernelVersion;
 use crate::format::treeinfo::TreeInfo;
 use crate::media::Media;
 use crate::media::bootdocs::BootDocs;
 use crate::media::identity::Identity;
-use crate::model::boot::{BootEntry, FoundEntry, Payload};
+use crate::model::boot::{BootEntry, FoundEntry, Locus, Payload};
 use crate::model::cmdline::Cmdline;
 use crate::plan::Origin;
 use crate::recipe::Recipe;
@@ -65,7 +65,7 @@ pub fn choose(inputs: &Inputs) -> Result<Start> {
             .boot_files(&media.tree)
             .ok_or_else(|| Error::new(ErrorKind::NotFound, n.why.clone()).hint(n.ask(identity)))?;
         let by = "the medium's own pair for network boot";
-        let (kernel, initrds) = (piece(media, &k, by)?, vec![piece(media, &i, by)?]);
+        let (kernel, initrds) = (piece(media, None, &k, by)?, vec![piece(media, None, &i, by)?]);
         return Ok(Start { entry, kernel, initrds, cmdline, notes });
     }
     let by_treeinfo = match &target.entry {
@@ -75,7 +75,7 @@ pub fn choose(inputs: &Inputs) -> Result<Start> {
     let (kernel, initrds) = match by_treeinfo {
         Some((k, i)) => {
             let by = ".treeinfo names it";
-            (piece(media, &k, by)?, vec![piece(media, &i, by)?])
+            (piece(media, None, &k, by)?, vec![piece(media, None, &i, by)?])
         }
         None => match &entry {
             Some(FoundEntry { locus, entry, .. }) => {
@@ -84,8 +84,9 @@ pub fn choose(inputs: &Inputs) -> Result<Start> {
                 };
                 let by =
                     format!("entry \"{}\" of {locus} names it", super::printable(&entry.title));
-                let initrds = initrds.iter().map(|i| piece(media, i, &by));
-                (piece(media, kernel, &by)?, initrds.collect::<Result<_>>()?)
+                let at = Some(locus);
+                let initrds = initrds.iter().map(|i| piece(media, at, i, &by));
+                (piece(media, at, kernel, &by)?, initrds.collect::<Result<_>>()?)
             }
             None => assumed(media, recipe, &mut notes)?,
         },
@@ -113,12 +114,9 @@ pub(super) fn brought(inputs: &Inputs) -> Option<Brought> {
         _ => None,
     };
     let own = of_entry
-        .and_then(|k| piece(media, &k, "").ok().map(|p| p.content))
+        .and_then(|k| piece(media, None, &k, "").ok().map(|p| p.content))
         .or_else(|| media.tree.file(&recipe.boot_files(&media.tree)?.0).ok().cloned());
-    Some(Brought {
-        release: bzimage::release(&pair.kernel.1),
-        medium: own.as_ref().and_then(bzimage::release),
-    })
+    Some(Brought { release: release(&pair.kernel.1), medium: own.as_ref().and_then(release) })
 }
 
 fn from_pair(pair: &NetbootPair, entry: Option<FoundEntry>, cmdline: Cmdline) -> Start {
@@ -149,6 +147,7 @@ fn treeinfo_pair(media: &Media, identity: &Identity) -> Option<(TreePath, TreePa
 
 fn choose_entry(media: &Media, docs: &BootDocs, target: &Target) -> Result<Option<FoundEntry>> {
     let entries = docs.entries();
+    let there = |e: &FoundEntry, p: &TreePath| media.boot_file(Some(&e.locus), p).is_some();
     if let Some(id) = &target.entry {
         return named_entry(&entries, id).map(Some);
     }
@@ -157,9 +156,7 @@ fn choose_entry(media: &Media, docs: &BootDocs, target: &Target) -> Result<Optio
         .filter(|e| match &e.entry.payload {
             // An entry without an initrd is a memory test or the like.
             Payload::Linux { kernel, initrds, .. } => {
-                !initrds.is_empty()
-                    && media.tree.file_any_case(kernel).is_some()
-                    && initrds.iter().all(|i| media.tree.file_any_case(i).is_some())
+                !initrds.is_empty() && there(e, kernel) && initrds.iter().all(|i| there(e, i))
             }
             _ => false,
         })
@@ -194,24 +191,29 @@ fn named_entry(entries: &[FoundEntry], id: &str) -> Result<FoundEntry> {
     Ok((*first).clone())
 }
 
-fn piece(media: &Media, path: &TreePath, reason: &str) -> Result<Piece> {
-    let (found, content) = media.tree.file_any_case(path).ok_or_else(|| {
+/// `of` is the document that names it, where one does.
+fn piece(media: &Media, of: Option<&Locus>, path: &TreePath, reason: &str) -> Result<Piece> {
+    let (found, content) = media.boot_file(of, path).ok_or_else(|| {
         Error::new(ErrorKind::NotFound, format!("{reason}, but the medium has no such file"))
             .path(path)
             .source_name(&media.name)
     })?;
     Ok(Piece {
         content: content.clone(),
-        origin: medium_origin(found, content),
+        origin: located(&found, content),
         reason: reason.to_owned(),
     })
 }
 
 /// The origin of a file of the medium.
 pub(crate) fn medium_origin(path: &TreePath, content: &Content) -> Origin {
+    located(&Locus { image: None, path: path.clone() }, content)
+}
+
+fn located(at: &Locus, content: &Content) -> Origin {
     let one = content.segments().count() == 1;
     let offset = content.origin().map(|(_, off)| off).filter(|_| one);
-    Origin::Medium { path: format!("iso:/{path}"), offset }
+    Origin::Medium { path: at.to_string(), offset }
 }
 
 fn assumed(media: &Media, recipe: &Recipe, notes: &mut Vec<Note>) -> Result<(Piece, Vec<Piece>)> {
@@ -224,7 +226,7 @@ fn assumed(media: &Media, recipe: &Recipe, notes: &mut Vec<Note>) -> Result<(Pie
         assumed: true,
     });
     let by = "the recipe assumes it";
-    Ok((piece(media, &k, by)?, vec![piece(media, &i, by)?]))
+    Ok((piece(media, None, &k, by)?, vec![piece(media, None, &i, by)?]))
 }
 
 fn nothing_to_start() -> Error {
@@ -271,4 +273,9 @@ pub fn edit(start: &Start, draft: &Draft) -> Result<Chosen> {
         cmdline,
         edits,
     })
+}
+
+/// What `uname -r` will say of a kernel, where it tells.
+fn release(kernel: &Content) -> Option<String> {
+    KernelVersion::read(kernel).ok()?.map(|v| v.release().to_owned())
 }

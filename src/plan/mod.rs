@@ -5,12 +5,14 @@ pub mod boot_edit;
 pub mod hosted;
 pub mod hosts;
 pub mod netboot;
+pub mod overlay;
 pub mod render;
 
 use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
 use crate::family::draft::{ArgEdit, Coverage, Delivered, Draft, Facts, Note};
+use crate::format::bzimage::KernelVersion;
 use crate::media::Media;
 use crate::media::bootdocs::BootDocs;
 use crate::media::identity::Identity;
@@ -37,10 +39,25 @@ pub enum Origin {
     Extended {
         /// Where the vendor's bytes came from.
         path: String,
-        /// What was added, by path in the initrd.
+        /// What was added, by path in the initrd, but for the operator's folders.
         added: Vec<String>,
+        /// The operator's folders that were added.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        folders: Vec<overlay::Laid>,
         /// Bytes added.
         bytes: u64,
+    },
+    /// The vendor's initrd made anew without what the recipe says must go, and ours behind it.
+    Repacked {
+        /// Where the vendor's bytes came from.
+        path: String,
+        /// What was left out, by path in the initrd.
+        dropped: Vec<String>,
+        /// What was added, by path in the initrd, but for the operator's folders.
+        added: Vec<String>,
+        /// The operator's folders that were added.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        folders: Vec<overlay::Laid>,
     },
     /// A file given by the operator.
     Given {
@@ -104,6 +121,8 @@ pub struct Target {
     pub own_answers: BTreeMap<AnswerKind, (String, Vec<u8>)>,
     /// The operator's own answer file for whatever installer it is: over those by language.
     pub answers: Option<(String, Vec<u8>)>,
+    /// The operator's folders that go into the initrd.
+    pub folders: Vec<overlay::Folder>,
     /// Id of the boot entry to start from, as `inspect` lists it; the default one otherwise.
     pub entry: Option<String>,
     /// The machines, where the tree serves some that are known by their MAC addresses and no others.
@@ -211,8 +230,15 @@ pub fn make(inputs: &Inputs) -> Result<Plan> {
     let mut facts = facts(inputs);
     let mut draft = said(inputs, &mut facts, profile)?;
     draft.notes.extend(notes_of_the_medium(inputs));
-    let start = boot_edit::choose(inputs)?;
+    let mut start = boot_edit::choose(inputs)?;
     draft.notes.extend(start.notes.iter().cloned());
+    let version = KernelVersion::read(&start.kernel.content)?;
+    let name = netboot::origin_name(&start.kernel.origin);
+    let kernel = overlay::Kernel { name, version: version.as_ref() };
+    overlay::check(&target.folders, &kernel, profile.answers.lenient, &mut draft)?;
+    if let Some(v) = &version {
+        start.kernel.reason += &format!("; it is Linux {}", v.release());
+    }
     let chosen = boot_edit::edit(&start, &draft)?;
 
     let (name, title) = names(recipe, identity);

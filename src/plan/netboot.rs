@@ -3,10 +3,10 @@
 //! the UEFI HTTP Boot route.
 
 use super::boot_edit::{Piece, Start};
+use super::overlay::{Folder, Laid};
 use super::{Chosen, Inputs, Origin, Planned, Role, add};
 use crate::content::Content;
 use crate::content::path::TreePath;
-use crate::content::tree::Tree;
 use crate::error::Result;
 use crate::family::draft::{BASE, Body, Draft, Made};
 use crate::format::{cpio, grub, initrd, ipxe};
@@ -35,9 +35,8 @@ pub fn plan(
     title: &str,
 ) -> Result<()> {
     add(files, KERNEL.parse()?, kernel(start))?;
-    let initrds = Initrds::of(inputs.media, start, draft)?;
-    let nodes = initrds.nodes(&draft.in_initrd)?;
-    add(files, INITRD.parse()?, initrds.extended(&draft.in_initrd, nodes.as_ref())?)?;
+    let initrds = Initrds::of(inputs, start, draft)?;
+    add(files, INITRD.parse()?, initrds.extended(&draft.in_initrd)?)?;
     beside(files, inputs.media, &draft.beside)?;
     let base = inputs.target.base_url.as_deref();
     ipxe::args(&chosen.cmdline)?;
@@ -107,76 +106,111 @@ pub(super) fn beside(
 /// The vendor's initrds, in order.
 pub(super) struct Initrds<'a> {
     media: &'a Media,
+    folders: &'a [Folder],
     pieces: Vec<Piece>,
+    /// What the recipe wanted gone, and went.
+    dropped: Vec<TreePath>,
     /// Their bytes.
     pub vendor: Vec<Content>,
 }
 
 impl<'a> Initrds<'a> {
-    /// The entry's, and the medium's others that the family wants.
-    pub fn of(media: &'a Media, start: &Start, draft: &Draft) -> Result<Self> {
+    /// The entry's, and the medium's others that the family wants; without what must go.
+    pub fn of(inputs: &'a Inputs, start: &Start, draft: &Draft) -> Result<Self> {
+        let Inputs { media, target, recipe, .. } = inputs;
         let mut pieces = start.initrds.clone();
         for (path, reason) in &draft.more_initrds {
             let content = media.tree.file(path)?.clone();
             let origin = super::boot_edit::medium_origin(path, &content);
             pieces.push(Piece { content, origin, reason: reason.clone() });
         }
-        let vendor = pieces.iter().map(|i| i.content.clone()).collect();
-        Ok(Initrds { media, pieces, vendor })
+        let theirs: Vec<Content> = pieces.iter().map(|i| i.content.clone()).collect();
+        let (vendor, dropped) = without(theirs, &recipe.initrd.drop)?;
+        Ok(Initrds { media, folders: &target.folders, pieces, dropped, vendor })
     }
 
     /// What is in them, where one of `files` lies in a folder; it unpacks them, so once is enough.
-    pub fn nodes<'m>(&self, files: impl IntoIterator<Item = &'m Made>) -> Result<Option<Tree>> {
+    pub fn inside<'m>(
+        &self,
+        files: impl IntoIterator<Item = &'m Made>,
+    ) -> Result<Option<initrd::Inside>> {
         let nested = |m: &Made| m.path.parent().is_some_and(|p| !p.is_root());
         match files.into_iter().any(nested) {
-            true => initrd::nodes(&Content::concat(self.vendor.iter().cloned())).map(Some),
+            true => initrd::Inside::of(&initrd::join(&self.vendor)).map(Some),
             false => Ok(None),
         }
     }
 
-    /// Files of ours at the paths where they land.
-    pub fn entries<'m>(
-        &self,
-        files: impl IntoIterator<Item = &'m Made>,
-        nodes: Option<&Tree>,
-    ) -> Result<Vec<cpio::Entry>> {
+    fn entries<'m>(&self, files: impl IntoIterator<Item = &'m Made>) -> Result<Vec<cpio::Entry>> {
         let entry = |m: &Made| {
-            let path = match nodes {
-                Some(n) => initrd::landing(n, &m.path)?,
-                None => m.path.clone(),
-            };
             let (content, _) = body(self.media, &m.body)?;
-            Ok(cpio::Entry { path, mode: m.mode, content })
+            Ok(cpio::Entry::file(m.path.clone(), m.mode, content))
         };
         files.into_iter().map(entry).collect()
     }
 
-    /// All of them with files of ours, as one file of the tree.
-    pub fn extended(&self, files: &[Made], nodes: Option<&Tree>) -> Result<Planned> {
-        let ours = self.entries(files, nodes)?;
-        let content = cpio::extend_initrd(&self.vendor, &ours)?;
+    /// Files of ours at the paths where they land, for an archive of their own.
+    pub fn landed<'m>(
+        &self,
+        files: impl IntoIterator<Item = &'m Made>,
+        inside: Option<&initrd::Inside>,
+    ) -> Result<Vec<cpio::Entry>> {
+        initrd::landed(&self.vendor, inside, self.entries(files)?)
+    }
+
+    /// All of them with files of ours and the operator's folders, as one file of the tree.
+    pub fn extended(&self, files: &[Made]) -> Result<Planned> {
+        let mut ours = self.entries(files)?;
+        ours.extend(self.folders.iter().flat_map(Folder::entries));
+        let initrd::Appended { content, landed, .. } = initrd::append(&self.vendor, &ours)?;
         let was: u64 = self.vendor.iter().map(Content::len).sum();
+        let folders: Vec<Laid> = self.folders.iter().map(Folder::laid).collect();
         let mut reasons: Vec<String> = self.pieces.iter().map(|i| i.reason.clone()).collect();
+        if !self.dropped.is_empty() {
+            reasons.push("made anew, for the recipe says what must go".into());
+        }
         reasons.extend(files.iter().map(|m| format!("{}: {}", m.path, m.reason)));
+        reasons.extend(folders.iter().map(Laid::words));
+        let names = self.pieces.iter().map(|i| origin_name(&i.origin));
+        let path = names.collect::<Vec<_>>().join(" + ");
+        // The family's files stand first, and files are never left out.
+        let added = landed[..files.len()].iter().map(|p| format!("/{p}")).collect();
         let origin = match &self.pieces[..] {
+            _ if !self.dropped.is_empty() => {
+                let dropped = self.dropped.iter().map(|p| format!("/{p}")).collect();
+                Origin::Repacked { path, dropped, added, folders }
+            }
             [one] if ours.is_empty() => one.origin.clone(),
-            several => Origin::Extended {
-                path: several
-                    .iter()
-                    .map(|i| origin_name(&i.origin))
-                    .collect::<Vec<_>>()
-                    .join(" + "),
-                added: ours.iter().map(|e| format!("/{}", e.path)).collect(),
-                bytes: content.len() - was,
-            },
+            _ => Origin::Extended { path, added, folders, bytes: content.len() - was },
         };
         Ok(Planned { content, origin, reasons, role: Role::Payload, mode: 0o644, mtime: None })
     }
 }
 
-fn origin_name(o: &Origin) -> String {
+/// Threads that compress an initrd; their number changes no byte.
+const THREADS: u32 = 2;
+
+/// The vendor's initrds without what must go, and what went. They stay as they are where nothing of it
+/// is there.
+fn without(vendor: Vec<Content>, drop: &[String]) -> Result<(Vec<Content>, Vec<TreePath>)> {
+    if drop.is_empty() {
+        return Ok((vendor, Vec::new()));
+    }
+    let whole = initrd::join(&vendor);
+    let drop = initrd::matching(&initrd::Inside::of(&whole)?, drop)?;
+    if drop.is_empty() {
+        return Ok((vendor, Vec::new()));
+    }
+    let options = initrd::Options { drop, threads: THREADS, ..initrd::Options::default() };
+    let (new, report) = initrd::repack(&whole, &options, &mut || Ok(Vec::new()), &|_| true)?;
+    Ok((vec![new.into()], report.dropped))
+}
+
+pub(super) fn origin_name(o: &Origin) -> String {
     match o {
-        Origin::Medium { path, .. } | Origin::Extended { path, .. } => path.clone(),
+        Origin::Medium { path, .. }
+        | Origin::Extended { path, .. }
+        | Origin::Repacked { path, .. } => path.clone(),
         Origin::Given { name } => name.clone(),
         Origin::Made => "made".into(),
     }

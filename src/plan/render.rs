@@ -137,9 +137,17 @@ fn line(s: &mut String, path: &TreePath, f: &Planned) {
         Origin::Medium { path, offset: Some(o) } => ('=', size, format!("{path} @ {o:#x}")),
         Origin::Medium { path, offset: None } => ('=', size, path.clone()),
         Origin::Given { name } => ('=', size, format!("{name} (given)")),
-        Origin::Extended { path, added, bytes: _ } if added.is_empty() => ('~', size, path.clone()),
-        Origin::Extended { path, added, bytes } => {
-            ('~', size, format!("{path} + {} for {}", human(*bytes), added.join(" ")))
+        Origin::Extended { path, added, folders, .. } if added.is_empty() && folders.is_empty() => {
+            ('~', size, path.clone())
+        }
+        Origin::Extended { path, added, bytes, folders } => {
+            let ours = ours(added, folders);
+            ('~', size, format!("{path} + {} for {ours}", human(*bytes)))
+        }
+        Origin::Repacked { path, dropped, added, folders } => {
+            let ours = ours(added, folders);
+            let also = if ours.is_empty() { ours } else { format!(", with {ours}") };
+            ('~', size, format!("{path} made anew without {}{also}", few(dropped)))
         }
         Origin::Made => ('+', size, "made".into()),
     };
@@ -147,6 +155,20 @@ fn line(s: &mut String, path: &TreePath, f: &Planned) {
     for r in &f.reasons {
         let _ = writeln!(s, "     {r}");
     }
+}
+
+/// The first of them.
+fn few(paths: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let more = paths.len().saturating_sub(SHOWN);
+    let list = paths[..paths.len() - more].join(" ");
+    if more == 0 { list } else { format!("{list} and {more} more") }
+}
+
+/// What was added to an initrd; the operator's folders by their settings.
+fn ours(added: &[String], folders: &[super::overlay::Laid]) -> String {
+    let settings = folders.iter().map(|f| f.setting.as_str());
+    added.iter().map(String::as_str).chain(settings).collect::<Vec<_>>().join(" ")
 }
 
 fn coverage(s: &mut String, plan: &Plan) {

@@ -4,6 +4,8 @@
 //!
 //! One `syncfs` per batch stands for an fsync per file: a batch is renamed only after it.
 
+pub mod nodes;
+
 use super::{Progress, PutMeta, Receipt, Sink};
 use crate::content::copy::{self, Digest};
 use crate::content::path::TreePath;

@@ -70,8 +70,13 @@ pub(crate) fn lint_recipe(text: &str) -> Vec<Finding> {
             found.push(Finding { line, severity: Severity::Error, message });
         }
     }
-    let globs =
-        [&recipe.boot.kernel, &recipe.boot.initrd, &recipe.hosted.files, &recipe.ram.payload];
+    let globs = [
+        &recipe.boot.kernel,
+        &recipe.boot.initrd,
+        &recipe.hosted.files,
+        &recipe.ram.payload,
+        &recipe.initrd.drop,
+    ];
     for g in globs.into_iter().flatten() {
         lint_glob(text, g, &mut found);
     }

@@ -30,6 +30,9 @@ pub struct Recipe {
     pub family: Family,
     /// How far the recipe is proven.
     pub proven: Proven,
+    /// What exactly was done, and what not: one sentence, in lower case, without a full stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proven_by: Option<String>,
     /// Any one of these says that a medium is this recipe's.
     #[serde(rename = "match", default)]
     pub matches: Vec<Match>,
@@ -48,6 +51,9 @@ pub struct Recipe {
     /// What of the medium must be hosted.
     #[serde(default)]
     pub hosted: HostedWish,
+    /// What must be done to the vendor's initrd.
+    #[serde(default)]
+    pub initrd: InitrdOf,
     /// What the answers depend on beside the family.
     #[serde(default)]
     pub answers: AnswersOf,
@@ -136,6 +142,16 @@ pub struct HostedWish {
     /// These: globs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
+}
+
+/// What must be done to the vendor's initrd before files are added to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InitrdOf {
+    /// What must go: paths or globs. Where one of them is there the initrd is unpacked and made anew,
+    /// which takes seconds; else it stays as it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drop: Vec<String>,
 }
 
 /// What the answers for one line of a distribution depend on beside its family.

@@ -8,12 +8,12 @@ mod support;
 mod suse;
 mod ubuntu;
 
+mod alpine;
 mod clusters;
 mod ignition;
-mod proxmox;
-mod alpine;
 mod live_media;
 mod metallized;
+mod proxmox;
 
 use isowright::family::Family;
 use isowright::family::draft::{ArgOp, Aspect, Draft, Facts, Hosted, KickstartLine, Layer};

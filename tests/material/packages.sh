@@ -9,6 +9,7 @@ packages=(
   isolinux syslinux-common grub-efi-amd64-bin grub-pc-bin grub-common
   mmdebstrap uidmap debian-archive-keyring debconf debconf-utils netplan.io openssl time zstd python3-venv busybox-static
   ignition                                       # judges of answer files
+  gzip xz-utils bzip2 lz4 lzop initramfs-tools-core   # initrds: each codec, and those who list them
   dracut-core dracut-network dracut-live isc-dhcp-client iputils-arping
 )
 missing=()

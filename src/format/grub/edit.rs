@@ -5,18 +5,12 @@ use super::menu::{is_linux, kernel_word, spelled};
 use super::read::{Command, Script};
 use super::*;
 use crate::error::ErrorKind;
-use crate::format::spans;
+use crate::format::spans::{self, Edit, Spot};
 use crate::model::cmdline::Cmdline;
-use std::ops::Range;
 
 /// Around what [`Doc::set_serial`] adds, so that it is known again.
 const BEGIN: &str = "# isowright serial console: begin";
 const END: &str = "# isowright serial console: end";
-
-/// More pairs of words than this are not compared one by one.
-const MAX_PAIRS: usize = 1 << 18;
-
-type Edit = (Range<usize>, String);
 
 impl Doc {
     /// Lets `f` change the command line of each `linux` command of the entry `id`. Words that it
@@ -67,7 +61,7 @@ impl Doc {
         let Some(serial) = serial_command(port) else { return Ok(false) };
         let before = self.bytes.clone();
         self.remove_serial()?;
-        let eol = if self.bytes.windows(2).any(|w| w == b"\r\n") { "\r\n" } else { "\n" };
+        let eol = spans::eol(&self.bytes);
         let terminal = ["terminal_input serial console", "terminal_output serial console"];
         let head = [BEGIN, &serial, terminal[0], terminal[1], END, ""].join(eol);
         let mut edits = vec![(0..0, head)];
@@ -148,26 +142,12 @@ fn edit_line(
         return Err(Error::unsupported("the linux command's quotes are not ended in one word"));
     }
     f(&mut line)?;
-    let new: Vec<&str> = line.words().map(|w| w.raw).collect();
-    let end = |i: usize| if i == 0 { c.words[k].span.end } else { args[i - 1].span.end };
-    let mut edits = Vec::new();
-    for (olds, news) in differences(&old, &new) {
-        let both = olds.len().min(news.len());
-        for n in 0..both {
-            edits.push((args[olds.start + n].span.clone(), carried(new[news.start + n])?));
-        }
-        for i in olds.start + both..olds.end {
-            edits.push((end(i)..end(i + 1), String::new()));
-        }
-        let mut added = String::new();
-        for w in &new[news.start + both..news.end] {
-            added = format!("{added} {}", carried(w)?);
-        }
-        if !added.is_empty() {
-            edits.push((end(olds.end)..end(olds.end), added));
-        }
-    }
-    Ok(edits)
+    // The kernel's name stands in front, so that the first argument has a word before it too.
+    let all = std::iter::once(&c.words[k]).chain(args);
+    let spots: Vec<Spot> = all.map(|w| Spot { span: w.span.clone(), leads: false }).collect();
+    let old: Vec<&str> = std::iter::once("").chain(old.iter().map(String::as_str)).collect();
+    let new: Vec<&str> = std::iter::once("").chain(line.words().map(|w| w.raw)).collect();
+    spans::word_edits(&spots, &old, &new, carried)
 }
 
 /// A kernel word as a GRUB word. GRUB puts quotes of its own around what holds a space, and a
@@ -186,51 +166,4 @@ fn carried(raw: &str) -> Result<String> {
         )));
     }
     Ok(quote(&text))
-}
-
-/// Where two lists of words differ: pairs of ranges, by the longest common subsequence.
-fn differences(old: &[String], new: &[&str]) -> Vec<(Range<usize>, Range<usize>)> {
-    let head = old.iter().zip(new).take_while(|(a, b)| a == *b).count();
-    let (o, n) = (&old[head..], &new[head..]);
-    let tail = o.iter().rev().zip(n.iter().rev()).take_while(|(a, b)| a == *b).count();
-    let (o, n) = (&o[..o.len() - tail], &n[..n.len() - tail]);
-    if o.is_empty() && n.is_empty() {
-        return Vec::new();
-    }
-    if o.len().saturating_mul(n.len()) > MAX_PAIRS {
-        return vec![(head..head + o.len(), head..head + n.len())];
-    }
-    let width = n.len() + 1;
-    let mut lcs = vec![0u32; (o.len() + 1) * width];
-    for i in (0..o.len()).rev() {
-        for j in (0..n.len()).rev() {
-            lcs[i * width + j] = if o[i] == n[j] {
-                lcs[(i + 1) * width + j + 1] + 1
-            } else {
-                lcs[(i + 1) * width + j].max(lcs[i * width + j + 1])
-            };
-        }
-    }
-    let mut out = Vec::new();
-    let (mut i, mut j, mut from) = (0, 0, (0, 0));
-    loop {
-        let done = i == o.len() && j == n.len();
-        let same = i < o.len() && j < n.len() && o[i] == n[j];
-        if (done || same) && (i, j) != from {
-            out.push((head + from.0..head + i, head + from.1..head + j));
-        }
-        if done {
-            return out;
-        }
-        if same {
-            (i, j) = (i + 1, j + 1);
-            from = (i, j);
-        } else if j == n.len()
-            || (i < o.len() && lcs[(i + 1) * width + j] >= lcs[i * width + j + 1])
-        {
-            i += 1;
-        } else {
-            j += 1;
-        }
-    }
 }

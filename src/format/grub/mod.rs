@@ -16,12 +16,13 @@ mod read;
 
 use crate::content::path::TreePath;
 use crate::error::{Error, Result};
+use crate::format::spans;
 use crate::model::arch::Firmware;
 use crate::model::boot::BootEntry;
 use crate::model::console::Serial;
 
-/// Real ones are below 64 KiB; a bound keeps a hostile one from costing time.
-pub const MAX_LEN: usize = 4 << 20;
+/// Bytes that a document may have.
+pub const MAX_LEN: usize = spans::MAX_LEN;
 
 /// Id of what a script boots outside any menu entry.
 pub const DIRECT: &str = "direct";
@@ -92,15 +93,7 @@ impl Doc {
     /// `Unsupported` above [`MAX_LEN`], `Corrupt` for a NUL and for blocks and quotes that don't end,
     /// with the line.
     pub fn parse(bytes: &[u8]) -> Result<Doc> {
-        if bytes.len() > MAX_LEN {
-            return Err(Error::unsupported(format!(
-                "a configuration of {} bytes; the limit is {MAX_LEN}",
-                bytes.len()
-            )));
-        }
-        if let Some(at) = bytes.iter().position(|&b| b == 0) {
-            return Err(Error::corrupt("a NUL byte: this is no text", at as u64));
-        }
+        spans::check_text(bytes)?;
         Ok(Doc { script: read::Script::of(bytes)?, bytes: bytes.to_vec() })
     }
 

@@ -71,7 +71,7 @@ impl Doc {
         let shout = line.get(indent).is_some_and(u8::is_ascii_uppercase);
         let indent = String::from_utf8_lossy(&line[..indent]).into_owned();
         let word = if shout { "APPEND" } else { "append" };
-        let new = format!("{}{indent}{word} {value}", self.eol());
+        let new = format!("{}{indent}{word} {value}", spans::eol(&self.bytes));
         self.splice(text.end..text.end, &new);
     }
 
@@ -84,14 +84,14 @@ impl Doc {
         self.remove_serial();
         let vendors = self.parts.serial_lines.clone();
         self.mark(&vendors);
-        let eol = self.eol();
+        let eol = spans::eol(&self.bytes);
         self.splice(0..0, &format!("{line}{eol}{SERIAL_MARK}{eol}"));
         self.bytes != before
     }
 
     /// Undoes [`Doc::set_serial`].
     pub fn remove_serial(&mut self) -> bool {
-        let is_mark = |l: &read::Line| &self.bytes[l.text.clone()] == SERIAL_MARK.as_bytes();
+        let is_mark = |l: &spans::Line| &self.bytes[l.text.clone()] == SERIAL_MARK.as_bytes();
         let Some(second) = self.parts.lines.get(1).filter(|l| is_mark(l)) else { return false };
         self.splice(0..second.next, "");
         self.unmark(|word| word == "serial");
@@ -108,7 +108,7 @@ impl Doc {
         for (n, new) in &graphical {
             let text = self.parts.lines[*n].text.clone();
             edits.push((text.start..text.start, MARK.to_owned()));
-            edits.push((text.end..text.end, format!("{}{new}", self.eol())));
+            edits.push((text.end..text.end, format!("{}{new}", spans::eol(&self.bytes))));
         }
         self.splice_all(edits);
         !graphical.is_empty()
@@ -151,7 +151,7 @@ impl Doc {
     }
 
     fn marked(&self, which: impl Fn(&str) -> bool) -> Vec<usize> {
-        let of = |l: &read::Line| {
+        let of = |l: &spans::Line| {
             let t = l.text.clone();
             self.bytes[t.clone()].starts_with(MARK.as_bytes())
                 && which(&keyword(&self.bytes, t.start + MARK.len()..t.end).0)
@@ -166,21 +166,13 @@ impl Doc {
         self.splice_all(edits);
     }
 
-    fn eol(&self) -> &'static str {
-        let first = self.bytes.iter().position(|&b| b == b'\n');
-        match first {
-            Some(n) if n > 0 && self.bytes[n - 1] == b'\r' => "\r\n",
-            _ => "\n",
-        }
-    }
-
     fn splice(&mut self, span: Range<usize>, new: &str) {
         self.splice_all(vec![(span, new.to_owned())]);
     }
 
     /// In order, none overlapping; the lines are read again once.
     fn splice_all(&mut self, edits: Vec<(Range<usize>, String)>) {
-        self.bytes = crate::format::spans::splice(&self.bytes, &edits);
+        self.bytes = spans::splice(&self.bytes, &edits);
         self.parts = Parts::of(&self.bytes);
     }
 }

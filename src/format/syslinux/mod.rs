@@ -11,14 +11,14 @@ mod read;
 
 use crate::content::path::TreePath;
 use crate::error::{Error, Result};
-use crate::format::paths;
+use crate::format::{paths, spans};
 use crate::model::boot::{BootEntry, Payload};
 use crate::model::cmdline::Cmdline;
 use crate::model::console::Serial;
 use std::ops::Range;
 
-/// Real ones are below 64 KiB; a bound keeps a hostile one from costing time.
-pub const MAX_LEN: usize = 4 << 20;
+/// Bytes that a document may have.
+pub const MAX_LEN: usize = spans::MAX_LEN;
 
 /// A configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,15 +98,7 @@ impl Doc {
     /// # Errors
     /// `Unsupported` above [`MAX_LEN`], `Corrupt` where there is a NUL: that is no text.
     pub fn parse(bytes: &[u8]) -> Result<Doc> {
-        if bytes.len() > MAX_LEN {
-            return Err(Error::unsupported(format!(
-                "a configuration of {} bytes; the limit is {MAX_LEN}",
-                bytes.len()
-            )));
-        }
-        if let Some(at) = bytes.iter().position(|&b| b == 0) {
-            return Err(Error::corrupt("a NUL byte: this is no text", at as u64));
-        }
+        spans::check_text(bytes)?;
         Ok(Doc { parts: read::Parts::of(bytes), bytes: bytes.to_vec() })
     }
 

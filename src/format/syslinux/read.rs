@@ -1,20 +1,12 @@
 //! Lines to labels, requests and settings. Total: every byte string gives something.
 
 use super::{Choice, Request, RequestKind};
+use crate::format::spans::{self, Line};
 use std::collections::HashMap;
 use std::ops::Range;
 
 /// Stands before a line that an edit of ours put out of force. SYSLINUX skips lines it does not know.
 pub(super) const MARK: &str = "#isowright# ";
-
-/// A line's spans.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
-    /// Without the line end.
-    pub text: Range<usize>,
-    /// Start of the next line.
-    pub next: usize,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Label {
@@ -81,28 +73,8 @@ pub(super) fn what_starts(kind: &str, file: &str) -> Starts {
 /// Splits off the first word: the word in lower case, and the span of the rest without the white
 /// space around it at the front.
 pub(super) fn keyword(bytes: &[u8], text: Range<usize>) -> (String, Range<usize>) {
-    let blank = |i: &usize| matches!(bytes[*i], b' ' | b'\t');
-    let start = text.clone().find(|i| !blank(i)).unwrap_or(text.end);
-    let end = (start..text.end).find(blank).unwrap_or(text.end);
-    let rest = (end..text.end).find(|i| !blank(i)).unwrap_or(text.end);
-    let word = String::from_utf8_lossy(&bytes[start..end]).to_ascii_lowercase();
-    (word, rest..text.end)
-}
-
-pub(super) fn lines(bytes: &[u8]) -> Vec<Line> {
-    let mut v = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        let nl = bytes[at..].iter().position(|&b| b == b'\n').map(|n| at + n);
-        let mut end = nl.unwrap_or(bytes.len());
-        if end > at && bytes[end - 1] == b'\r' {
-            end -= 1;
-        }
-        let next = nl.map_or(bytes.len(), |n| n + 1);
-        v.push(Line { text: at..end, next });
-        at = next;
-    }
-    v
+    let (word, rest) = spans::first_word(bytes, text);
+    (String::from_utf8_lossy(&bytes[word]).to_ascii_lowercase(), rest)
 }
 
 struct Reader<'a> {
@@ -118,7 +90,7 @@ impl Parts {
     pub(super) fn of(bytes: &[u8]) -> Parts {
         let mut r = Reader {
             bytes,
-            parts: Parts { lines: lines(bytes), ..Parts::default() },
+            parts: Parts { lines: spans::lines(bytes, false), ..Parts::default() },
             open: false,
             append: None,
             seen: HashMap::new(),

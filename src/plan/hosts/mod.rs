@@ -16,7 +16,7 @@ use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::error::{Error, Result};
 use crate::family::draft::{ArgOp, BASE, Draft, Facts, Made, Note};
-use crate::format::{cpio, grub, ipxe};
+use crate::format::{cpio, grub, initrd, ipxe};
 use crate::model::hosts::{Host, Hosts};
 use crate::model::network::{Address, Mac};
 use crate::model::profile::Profile;
@@ -273,13 +273,13 @@ fn initrds(
     draft: &Draft,
     machines: &[Machine],
 ) -> Result<Images> {
-    let initrds = Initrds::of(inputs.media, start, draft)?;
+    let initrds = Initrds::of(inputs, start, draft)?;
     let own = machines.iter().flat_map(|m| &m.draft.in_initrd);
-    let nodes = initrds.nodes(draft.in_initrd.iter().chain(own))?;
-    let mut base = initrds.extended(&draft.in_initrd, nodes.as_ref())?;
+    let inside = initrds.inside(own)?;
+    let mut base = initrds.extended(&draft.in_initrd)?;
     let images = match machines.iter().any(|m| !m.draft.in_initrd.is_empty()) {
         false => Images::None,
-        true if cpio::must_be_last(&initrds.vendor)? => Images::Before,
+        true if initrd::must_be_last(&initrds.vendor) => Images::Before,
         true => Images::Behind,
     };
     let len = base.content.len();
@@ -288,7 +288,8 @@ fn initrds(
         base.content = Content::concat([base.content, Content::zeros(gap)]);
         base.reasons.push("zeros up to a multiple of 4, where the hosts' own may begin".into());
         if let Origin::Medium { path, .. } = base.origin {
-            base.origin = Origin::Extended { path, added: Vec::new(), bytes: gap };
+            base.origin =
+                Origin::Extended { path, added: Vec::new(), folders: Vec::new(), bytes: gap };
         }
     }
     add(files, INITRD.parse()?, base)?;
@@ -296,7 +297,7 @@ fn initrds(
         return Ok(images);
     }
     for m in machines {
-        let entries = initrds.entries(&m.draft.in_initrd, nodes.as_ref())?;
+        let entries = initrds.landed(&m.draft.in_initrd, inside.as_ref())?;
         let what: Vec<String> =
             m.draft.in_initrd.iter().map(|f| format!("{}: {}", f.path, f.reason)).collect();
         let mut f = netboot::made(Vec::new(), &what.join("; "));

@@ -1,0 +1,262 @@
+//! `initrd append` and `initrd repack`. A file gets its name when it is whole: it is written under
+//! another one beside it first.
+
+use super::args::{Append, Repack};
+use super::{folder, of, stopped};
+use crate::cli::Outcome;
+use crate::cli::term::{self, Bar};
+use crate::content::Content;
+use crate::content::copy;
+use crate::content::path::TreePath;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::cpio::Entry;
+use crate::format::initrd::{self, Options, Report};
+use crate::plan::render::human;
+use crate::publish::Progress;
+use serde_json::json;
+use std::fs::Permissions;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use tempfile::{NamedTempFile, TempPath};
+
+/// Where an initrd goes to.
+enum Out {
+    /// Nowhere: counted only.
+    Nowhere(u64),
+    /// Standard output.
+    Stdout(io::Stdout),
+    /// A file that has not its name yet.
+    File(NamedTempFile),
+}
+
+impl Out {
+    fn open(path: Option<&Path>) -> Result<Self> {
+        let Some(path) = path else { return Ok(Out::Nowhere(0)) };
+        if path == Path::new("-") {
+            let out = io::stdout();
+            return match out.is_terminal() {
+                true => Err(Error::usage("an initrd is binary, and this is a terminal")
+                    .hint("name a file with -o, or redirect it")),
+                false => Ok(Out::Stdout(out)),
+            };
+        }
+        let dir = match path.parent() {
+            Some(p) if !p.as_os_str().is_empty() => p,
+            _ => Path::new("."),
+        };
+        if path.is_dir() || path.file_name().is_none() {
+            return Err(Error::usage("is a folder")
+                .source_name(path.display())
+                .hint("name the file to write with -o FILE"));
+        }
+        let file = tempfile::Builder::new()
+            .prefix(".isowright-part-")
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(dir)
+            .map_err(|e| {
+                Error::io("can't write there", e)
+                    .source_name(dir.display())
+                    .hint("the folder must be there, and yours to write to")
+            })?;
+        Ok(Out::File(file))
+    }
+
+    /// Gives the file its name; the bytes written.
+    fn done(self, path: Option<&Path>) -> Result<u64> {
+        let io = |e| Error::io("can't write", e);
+        match (self, path) {
+            (Out::Nowhere(n), _) => Ok(n),
+            (Out::Stdout(mut o), _) => o.flush().map_err(io).map(|()| 0),
+            (Out::File(f), Some(path)) => {
+                stopped()?;
+                let n = f.as_file().metadata().map_err(io)?.len();
+                let part: TempPath = f.into_temp_path();
+                part.persist(path).map_err(|e| io(e.error).source_name(path.display()))?;
+                Ok(n)
+            }
+            (Out::File(_), None) => Ok(0),
+        }
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, b: &[u8]) -> io::Result<usize> {
+        match self {
+            Out::Nowhere(n) => {
+                *n += b.len() as u64;
+                Ok(b.len())
+            }
+            Out::Stdout(o) => o.write(b),
+            Out::File(f) => f.as_file_mut().write(b),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+pub fn append(a: &Append) -> Result<Outcome> {
+    let vendor = Content::open(&a.file)?;
+    let mut ours = Vec::new();
+    for add in &a.add {
+        ours.push(added(add)?);
+    }
+    for dir in &a.folder {
+        ours.extend(folder::entries(dir)?);
+    }
+    let hint = "`isowright initrd ls -l` tells what lies there";
+    let done = initrd::append(std::slice::from_ref(&vendor), &ours)
+        .map_err(of(&a.file))
+        .map_err(|e| if e.kind() == ErrorKind::Conflict { e.hint(hint) } else { e })?;
+    let list: Vec<String> = done.landed.iter().map(|p| term::safe(&p.to_string())).collect();
+    let bytes = done.content.len() - vendor.len();
+    let what = format!("+ {} at {:#x}: {}\n", human(bytes), done.offset, list.join(" "));
+    if a.dry_run {
+        term::out(&what);
+        return Ok(Outcome::Done);
+    }
+    let path = a.output.as_deref();
+    let mut out = Out::open(path)?;
+    let bar = Bar::new(done.content.len());
+    let name = TreePath::root();
+    let watch = |n| bar.advance(&name, n);
+    match &mut out {
+        Out::File(f) => copy::to_file(&done.content, f.as_file(), &watch)?,
+        other => drop(copy::to_writer(&done.content, other, false, &watch)?),
+    }
+    out.done(path)?;
+    bar.end();
+    tell(path, &what);
+    Ok(Outcome::Done)
+}
+
+/// Where the initrd itself goes to standard output, words would spoil it.
+fn tell(path: Option<&Path>, what: &str) {
+    match path {
+        Some(p) if p == Path::new("-") => eprint!("{what}"),
+        _ => term::out(what),
+    }
+}
+
+/// `SRC` or `SRC:DEST`.
+fn added(add: &str) -> Result<Entry> {
+    let whole = Path::new(add);
+    let (from, to) = match add.rsplit_once(':') {
+        Some((from, to)) if !whole.exists() => (PathBuf::from(from), inside(to)?),
+        _ => {
+            use std::os::unix::ffi::OsStrExt;
+            let name = whole.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+            (whole.to_owned(), TreePath::new(name)?)
+        }
+    };
+    if to.is_root() {
+        return Err(Error::usage(format!("\"{add}\" does not say where to"))
+            .hint("--add SRC:DEST, DEST a path in the initrd"));
+    }
+    if from.is_dir() {
+        return Err(Error::usage("is a folder")
+            .source_name(from.display())
+            .hint("add what is in it: --folder DIR"));
+    }
+    // A link that is named by itself stands for its file.
+    let from = from.canonicalize().map_err(|e| {
+        Error::io("can't read", e)
+            .source_name(from.display())
+            .hint("check the path that is to be added")
+    })?;
+    folder::entry(&from, to)
+}
+
+pub fn repack(a: &Repack) -> Result<Outcome> {
+    let vendor = Content::open(&a.file)?;
+    let replace = a.replace.iter().map(|r| replaced(r)).collect::<Result<Vec<_>>>()?;
+    let threads = a.threads.unwrap_or_else(|| {
+        std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1))
+    });
+    let options = Options {
+        codec: a.codec.map(Into::into),
+        level: a.level,
+        threads,
+        drop: a.drop.clone(),
+        replace,
+        link_identical: a.link_identical,
+    };
+    let path = a.output.as_deref().filter(|_| !a.dry_run);
+    let bar = Bar::open_end();
+    let name = TreePath::root();
+    // What went to standard output can't be taken back: the whole is made first.
+    let piped = path == Some(Path::new("-"));
+    if piped {
+        Out::open(path)?;
+    }
+    let mut fresh = || match piped {
+        true => Out::open(Some(&std::env::temp_dir().join("initrd"))),
+        false => Out::open(path),
+    };
+    let watch = |n| bar.advance(&name, n);
+    let (out, report) =
+        initrd::repack(&vendor, &options, &mut fresh, &watch).map_err(of(&a.file))?;
+    let written = match out {
+        Out::File(f) if piped => {
+            let made = Content::open(f.path())?;
+            copy::to_writer(&made, &mut io::stdout(), false, &watch)?;
+            made.len()
+        }
+        out => out.done(path)?,
+    };
+    bar.end();
+    report_of(a, &report, vendor.len(), written)
+}
+
+fn report_of(a: &Repack, r: &Report, was: u64, now: u64) -> Result<Outcome> {
+    let path = a.output.as_deref();
+    if a.json {
+        let mut v = json!({ "size": now, "was": was });
+        if let (Ok(serde_json::Value::Object(more)), Some(v)) =
+            (serde_json::to_value(r), v.as_object_mut())
+        {
+            v.extend(more);
+        }
+        tell(path, &format!("{v:#}\n"));
+        return Ok(Outcome::Done);
+    }
+    let mut s = format!(
+        "{} -> {}, {}: {} of {} entries, {} unpacked\n",
+        human(was),
+        human(now),
+        r.codec.name(),
+        r.written,
+        r.read,
+        human(r.unpacked)
+    );
+    for p in &r.dropped {
+        s.push_str(&format!("- {}\n", term::safe(&p.to_string())));
+    }
+    if r.early > 0 {
+        s.push_str(&format!("the first {} stay as they are\n", human(r.early)));
+    }
+    if r.overwritten > 0 {
+        s.push_str(&format!("{} entries left out: later ones overwrite them\n", r.overwritten));
+    }
+    if r.linked > 0 {
+        s.push_str(&format!("{} files became hard links\n", r.linked));
+    }
+    tell(path, &s);
+    Ok(Outcome::Done)
+}
+
+fn inside(path: &str) -> Result<TreePath> {
+    TreePath::new(path).map_err(|e| e.hint("give the path in the initrd, from its root"))
+}
+
+/// `PATH=FILE`.
+fn replaced(r: &str) -> Result<(TreePath, Content)> {
+    let (path, file) =
+        r.split_once('=').filter(|(p, f)| !p.is_empty() && !f.is_empty()).ok_or_else(|| {
+            Error::usage(format!("\"{r}\" does not say what by"))
+                .hint("--replace PATH=FILE: a path in the initrd, and a file of this machine")
+        })?;
+    Ok((inside(path)?, Content::open(Path::new(file))?))
+}
