@@ -193,7 +193,9 @@ fn every_plan_covers_each_layer_and_says_it_for_machines_too() {
 fn alpines_modules_must_fit_the_kernel_that_is_brought() {
     let kernel = |release: &str| {
         let mut bytes = vec![0; 0x400];
+        bytes[0x1f1] = 2;
         bytes[0x202..0x206].copy_from_slice(b"HdrS");
+        bytes[0x206..0x208].copy_from_slice(&0x020f_u16.to_le_bytes());
         bytes[0x20e..0x210].copy_from_slice(&0x200u16.to_le_bytes());
         bytes.extend_from_slice(release.as_bytes());
         bytes.extend_from_slice(b" (builder) #1\0");
