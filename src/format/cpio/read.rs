@@ -156,7 +156,7 @@ impl Read for Body<'_> {
             out[..n].copy_from_slice(b);
             Ok(())
         });
-        self.left = before - cap + self.left;
+        self.left += before - cap;
         done.map_err(io::Error::other)?;
         Ok(n)
     }

@@ -366,6 +366,6 @@ mod tests {
     #[test]
     fn an_empty_list_adds_nothing() {
         let v = vendor();
-        assert_eq!(append(&[v.clone()], &[]).expect("append").content.len(), v.len());
+        assert_eq!(append(std::slice::from_ref(&v), &[]).expect("append").content.len(), v.len());
     }
 }

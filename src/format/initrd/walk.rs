@@ -365,9 +365,8 @@ impl BufRead for Ahead {
             let used = std::mem::take(&mut self.now);
             let _ = self.free.send(used);
             self.used = 0;
-            match self.full.recv() {
-                Ok(piece) => self.now = piece?,
-                Err(mpsc::RecvError) => {}
+            if let Ok(piece) = self.full.recv() {
+                self.now = piece?;
             }
         }
         Ok(&self.now[self.used..])

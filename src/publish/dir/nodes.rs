@@ -54,7 +54,7 @@ impl DirSink {
             self.away(&dir, &part);
             with_hint(e.path(path))
         })?;
-        self.into_place(&dir, &part, path)
+        self.put_in_place(&dir, &part, path)
     }
 
     /// Another name for a file that was put.
@@ -66,7 +66,7 @@ impl DirSink {
         let part = self.part_name();
         sys::linkat(&*old, from.name(), &*new, part.as_str(), AtFlags::empty())
             .map_err(|e| os("can't make the hard link", e).path(to))?;
-        self.into_place(&new, &part, to)?;
+        self.put_in_place(&new, &part, to)?;
         // To rename one name of a file to another does nothing.
         self.away(&new, &part);
         Ok(())
@@ -92,7 +92,7 @@ impl DirSink {
         }
         // What umask took is given back.
         let _ = sys::chmodat(&*dir, part.as_str(), Mode::from_raw_mode(mode), AtFlags::empty());
-        self.into_place(&dir, &part, path)?;
+        self.put_in_place(&dir, &part, path)?;
         Ok(true)
     }
 
@@ -107,7 +107,7 @@ impl DirSink {
             .map_err(|e| os("can't set the owner", e).path(path))
     }
 
-    fn into_place(&self, dir: &OwnedFd, part: &str, path: &TreePath) -> Result<()> {
+    fn put_in_place(&self, dir: &OwnedFd, part: &str, path: &TreePath) -> Result<()> {
         sys::renameat(dir, part, dir, path.name()).map_err(|e| {
             self.away(dir, part);
             os("can't put it in its place", e).path(path)

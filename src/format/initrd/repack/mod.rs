@@ -122,7 +122,7 @@ impl Job<'_> {
         let gap = head.len().next_multiple_of(4) - head.len();
         out.write_all(&[0; 3][..gap as usize]).map_err(|e| Error::io("can't write", e))?;
         let o = self.options;
-        let mut new = New::new(Encoder::new(self.codec, o.level, o.threads, out)?, self.watch);
+        let mut new = New::start(Encoder::new(self.codec, o.level, o.threads, out)?, self.watch);
         let keep_all = Fates::default();
         let (mut met, mut again, mut read) = (HashSet::new(), false, 0);
         let done = walk(rest, true, &mut |at, h, body| {
@@ -153,7 +153,7 @@ impl Job<'_> {
 
     /// What comes first, without what must go; nothing where all of it must.
     fn early(&self, head: &Content, fates: &Fates) -> Result<Content> {
-        let mut new = New::new(Encoder::None(Vec::new()), self.watch);
+        let mut new = New::start(Encoder::None(Vec::new()), self.watch);
         let mut files = 0;
         walk(head, false, &mut |at, h, body| {
             let before = new.written;
@@ -180,7 +180,7 @@ struct New<'a, W: Write> {
 }
 
 impl<'a, W: Write> New<'a, W> {
-    fn new(out: Encoder<W>, watch: Watch<'a>) -> Self {
+    fn start(out: Encoder<W>, watch: Watch<'a>) -> Self {
         let (files, firsts) = (HashMap::new(), HashMap::new());
         New { out, at: 0, ino: 0, files, firsts, written: 0, watch }
     }
