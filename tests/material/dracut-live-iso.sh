@@ -27,7 +27,11 @@ I
 chmod 755 "$root/sbin/init"
 tree=$work/tree
 mkdir -p "$tree/LiveOS" "$tree/images/pxeboot" "$tree/EFI/BOOT"
-mksquashfs "$root" "$tree/LiveOS/squashfs.img" -quiet -no-progress -all-root >/dev/null
+# As the vendors' media of this dracut's age have it: an ext4 image inside the squashfs.
+mkdir -p "$work/squash/LiveOS"
+truncate -s 32M "$work/squash/LiveOS/rootfs.img"
+mkfs.ext4 -q -F -d "$root" "$work/squash/LiveOS/rootfs.img"
+mksquashfs "$work/squash" "$tree/LiveOS/squashfs.img" -quiet -no-progress -all-root >/dev/null
 cp "$out/dracut/vmlinuz" "$out/dracut/initrd.img" "$tree/images/pxeboot/"
 cat >"$tree/EFI/BOOT/grub.cfg" <<'I'
 set default="0"
