@@ -90,7 +90,7 @@ dpkg-deb --fsys-tarfile "$cd"/pool/main/l/linux-signed-amd64/linux-image-"$kerne
     './lib/modules/*/kernel/lib/*' './lib/modules/*/kernel/crypto/*' './lib/modules/*/modules.*'
 depmod -b "$work" "$kernel"
 mmdebstrap --quiet --variant=essential --aptopt='APT::Install-Recommends "false"' \
-  --include=debootstrap,wget,fdisk,e2fsprogs,dosfstools,kmod \
+  --include=debootstrap,wget,fdisk,mount,e2fsprogs,dosfstools,kmod \
   --customize-hook="cp -a $work/lib/modules \"\$1/usr/lib/\"" \
   --customize-hook="cp $here/stand-in/install \"\$1/install\"" \
   --customize-hook='rm -rf "$1"/usr/share/{doc,locale,man,info}/* "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*' \
