@@ -119,9 +119,13 @@ impl<'a> Lexer<'a> {
                 b'{' => break,
                 b'\\' if self.continues() > 0 => break,
                 b'\\' => {
+                    // At the very end it would take in whatever an edit puts behind it.
+                    let Some(&next) = self.b.get(self.at + 1) else {
+                        return Err(self.unterminated("escape", self.at));
+                    };
                     w.bare = false;
-                    text(&mut w, self.b.get(self.at + 1).copied().unwrap_or(b'\\'));
-                    self.at = (self.at + 2).min(self.b.len());
+                    text(&mut w, next);
+                    self.at += 2;
                 }
                 b'\'' => self.single(&mut w)?,
                 b'"' => self.double(&mut w)?,

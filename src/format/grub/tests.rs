@@ -121,6 +121,7 @@ fn the_serial_block_goes_without_a_trace() {
 fn what_does_not_end_is_told_with_its_line() {
     for (text, want) in [
         ("a\nmenuentry 'x {\n", "line 2: unterminated quote"),
+        ("linux /k\\", "line 1: unterminated escape"),
         ("menuentry x {\n", "line 1: { without }"),
         ("\n\nif true; then\n", "line 3: if without fi"),
         ("}\n", "line 1: } without {"),
