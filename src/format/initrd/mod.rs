@@ -61,8 +61,13 @@ impl Inside {
     /// # Errors
     /// As [`walk`].
     pub fn with(initrd: &Content, see: walk::Visit) -> Result<Self> {
+        Self::from(initrd, 0, see)
+    }
+
+    /// [`Inside::with`] from a segment's start on.
+    fn from(initrd: &Content, start: u64, see: walk::Visit) -> Result<Self> {
         let mut entries = Vec::new();
-        let segments = walk(initrd, false, &mut |at, header, body| {
+        let segments = walk::walk_from(initrd, start, false, &mut |at, header, body| {
             let mut target = None;
             if header.is_symlink() && header.size <= walk::MAX_TARGET {
                 let mut t = Vec::with_capacity(header.size as usize);

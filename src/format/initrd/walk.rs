@@ -87,7 +87,21 @@ pub type Visit<'a> = &'a mut dyn FnMut(At, &Header, &mut Body) -> Result<()>;
 /// `Corrupt` for what the kernel would not take, `Unsupported` beyond the bounds or for LZO; what
 /// `visit` says.
 pub fn walk(initrd: &Content, ahead: bool, visit: Visit) -> Result<Vec<Segment>> {
+    walk_from(initrd, 0, ahead, visit)
+}
+
+/// [`walk`] from a segment's start on: entries, archives and segments count from there.
+///
+/// # Errors
+/// As [`walk`].
+pub(super) fn walk_from(
+    initrd: &Content,
+    start: u64,
+    ahead: bool,
+    visit: Visit,
+) -> Result<Vec<Segment>> {
     let mut input = Input::new(initrd);
+    input.skip(start);
     let mut walk = Walk {
         left: Left { bytes: MAX_UNPACKED, text: MAX_TEXT, entries: MAX_ENTRIES },
         ahead,

@@ -142,10 +142,16 @@ impl Used {
 }
 
 impl Fates {
-    /// Looks through a part of an initrd.
-    pub fn of(part: &Content, options: &Options, used: &mut Used, watch: Watch) -> Result<Self> {
+    /// Looks through an initrd from a segment's start on.
+    pub fn of(
+        initrd: &Content,
+        start: u64,
+        options: &Options,
+        used: &mut Used,
+        watch: Watch,
+    ) -> Result<Self> {
         let mut digests: HashMap<usize, Digest> = HashMap::new();
-        let inside = Inside::with(part, &mut |at, h, body| {
+        let inside = Inside::from(initrd, start, &mut |at, h, body| {
             if options.link_identical && h.is_file() && !h.is_hard_link() && h.size > 0 {
                 digests.insert(at.entry, digest(body)?);
             }

@@ -11,6 +11,7 @@ mod fates;
 pub use fates::matching;
 
 use super::append::front;
+use super::walk::walk_from;
 use super::{At, FileKey, file_key, walk};
 use crate::content::Content;
 use crate::content::copy::{self, Watch};
@@ -75,24 +76,26 @@ pub fn repack<W: Write>(
     watch: Watch,
 ) -> Result<(W, Report)> {
     let front = front(initrd);
-    let (head, rest) = (initrd.slice(0..front.early)?, initrd.slice(front.early..initrd.len())?);
+    let head = initrd.slice(0..front.early)?;
+    // What stays as it is is held against the kernel's rules too.
+    walk(&head, false, &mut |_, _, _| Ok(()))?;
     let vendors = front.end.1.filter(|c| *c != Codec::Lzo).unwrap_or(Codec::None);
     let codec = options.codec.unwrap_or(vendors);
     level_of(codec, options.level)?;
-    let job = Job { codec, options, watch };
+    let job = Job { initrd, start: front.early, codec, options, watch };
     let asked = !options.drop.is_empty() || !options.replace.is_empty() || options.link_identical;
-    if !asked && let Some(done) = job.pass(&head, &rest, fresh()?, None)? {
+    if !asked && let Some(done) = job.pass(&head, fresh()?, None)? {
         return Ok(done);
     }
     let mut used = Used::new(options)?;
-    let in_head = Fates::of(&head, options, &mut used, watch)?;
-    let in_rest = Fates::of(&rest, options, &mut used, watch)?;
+    let in_head = Fates::of(&head, 0, options, &mut used, watch)?;
+    let in_rest = Fates::of(initrd, front.early, options, &mut used, watch)?;
     used.all(options)?;
     let head = match in_head.of.is_empty() {
         true => head,
         false => job.early(&head, &in_head)?,
     };
-    let done = job.pass(&head, &rest, fresh()?, Some(&in_rest))?;
+    let done = job.pass(&head, fresh()?, Some(&in_rest))?;
     let (out, mut report) =
         done.ok_or_else(|| Error::new(ErrorKind::Corrupt, "the initrd changed meanwhile"))?;
     report.read += in_head.read;
@@ -103,6 +106,9 @@ pub fn repack<W: Write>(
 }
 
 struct Job<'a> {
+    initrd: &'a Content,
+    /// Where what is made anew starts.
+    start: u64,
     codec: Codec,
     options: &'a Options,
     watch: Watch<'a>,
@@ -114,18 +120,32 @@ impl Job<'_> {
     fn pass<W: Write>(
         &self,
         head: &Content,
-        rest: &Content,
         mut out: W,
         fates: Option<&Fates>,
     ) -> Result<Option<(W, Report)>> {
         copy::to_writer(head, &mut out, false, self.watch)?;
+        let mut report = Report {
+            codec: self.codec,
+            early: head.len(),
+            read: 0,
+            written: 0,
+            dropped: Vec::new(),
+            overwritten: 0,
+            linked: 0,
+            unpacked: 0,
+        };
+        if self.start == self.initrd.len() && !head.is_empty() {
+            // Microcode alone: there is nothing to make anew.
+            report.codec = Codec::None;
+            return Ok(Some((out, report)));
+        }
         let gap = head.len().next_multiple_of(4) - head.len();
         out.write_all(&[0; 3][..gap as usize]).map_err(|e| Error::io("can't write", e))?;
         let o = self.options;
         let mut new = New::start(Encoder::new(self.codec, o.level, o.threads, out)?, self.watch);
         let keep_all = Fates::default();
         let (mut met, mut again, mut read) = (HashSet::new(), false, 0);
-        let done = walk(rest, true, &mut |at, h, body| {
+        let done = walk_from(self.initrd, self.start, true, &mut |at, h, body| {
             read = at.entry + 1;
             if fates.is_none() && !h.is_dir() && !met.insert(h.name.clone()) {
                 again = true;
@@ -137,17 +157,7 @@ impl Job<'_> {
             return Ok(None);
         }
         done?;
-        let (written, unpacked) = (new.written, new.at);
-        let report = Report {
-            codec: self.codec,
-            early: head.len(),
-            read,
-            written,
-            dropped: Vec::new(),
-            overwritten: 0,
-            linked: 0,
-            unpacked,
-        };
+        (report.read, report.written, report.unpacked) = (read, new.written, new.at);
         Ok(Some((new.finish()?, report)))
     }
 

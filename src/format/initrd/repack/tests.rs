@@ -193,3 +193,25 @@ fn a_stop_is_heard() {
     let done = repack(&all.into(), &Options::default(), &mut || Ok(Vec::new()), &|_| false);
     assert_eq!(done.expect_err("stopped").kind(), ErrorKind::Interrupted);
 }
+
+/// Microcode with nothing behind it, and what the kernel would not take of what stays as it is.
+#[test]
+fn what_comes_first_is_held_against_the_kernels_rules_too() {
+    let early = cpio_of(&[Entry::file(p("kernel/x86/microcode/GenuineIntel.bin"), 0o644, "code")]);
+    let plain = Options { codec: Some(Codec::None), ..Options::default() };
+    assert_eq!(run(&early, &plain).expect("nothing to do").0, early);
+    let main = cpio_of(&[Entry::file(p("a"), 0o644, "a")]);
+    for gap in 1..4 {
+        let odd = [&early[..], &vec![0; gap], &main].concat();
+        let e = run(&odd, &plain).expect_err("not at a multiple of 4");
+        assert_eq!(e.place().offset, Some((early.len() + gap) as u64), "{e}");
+        // Behind a compressed member that starts anywhere, plain archives are counted from the start.
+        let member = gzip(&main);
+        let behind = (early.len() + gap + member.len()).next_multiple_of(4);
+        let mut good = [&early[..], &vec![0; gap], &member].concat();
+        good.resize(behind, 0);
+        good.extend(cpio_of(&[Entry::file(p("b"), 0o644, "b")]));
+        let (out, _) = run(&good, &plain).expect("aligned");
+        assert_eq!(files(&out), files(&good));
+    }
+}
