@@ -172,7 +172,7 @@ fn a_console_on_the_wrong_port_and_a_missing_initrd_fail_the_command() {
     let out = tmp.path().join("el9");
     build(&iso, &out, &["--boot-only", "--console", "ttyS0,115200n8"]);
     let boot = |args: &[&str]| {
-        let _one = support::one_machine();
+        let _slot = support::slot();
         let dir = out.to_str().unwrap();
         let base = ["boot", dir, "--firmware", "bios", "--memory", "3200", "--timeout", "240"];
         let all: Vec<&str> = base.iter().chain(args).copied().collect();

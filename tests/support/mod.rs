@@ -54,13 +54,18 @@ pub fn media_labels() -> Option<PathBuf> {
     file.is_file().then_some(file)
 }
 
-/// Lets one emulated machine run at a time, over all test binaries: each takes all the processors
-/// there are. Held until dropped.
-pub fn one_machine() -> std::fs::File {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("one-machine.lock");
-    let file = std::fs::File::create(path).unwrap();
-    file.lock().unwrap();
-    file
+/// Lets as many emulated machines run at a time as there are processors, over all test binaries: a
+/// booting machine keeps one busy. Held until dropped.
+pub fn slot() -> std::fs::File {
+    let slots = std::thread::available_parallelism().map_or(1, usize::from);
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let slot = |n| std::fs::File::create(dir.join(format!("machine-{n}.lock"))).unwrap();
+    loop {
+        if let Some(free) = (0..slots).map(slot).find(|f| f.try_lock().is_ok()) {
+            return free;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
 }
 
 /// A port that was free a moment ago.
@@ -87,11 +92,22 @@ pub fn emulator() -> Option<()> {
     Some(())
 }
 
-/// Boots a tree and tells what was seen; the console is printed where the test fails.
+/// Boots a tree, its firmwares beside each other, and tells what was seen; the console is printed where
+/// the test fails.
 pub fn boot(options: &isowright::boot::Options) -> Vec<isowright::boot::Verdict> {
-    let _one = one_machine();
-    let stop = std::sync::atomic::AtomicBool::new(false);
-    let verdicts = isowright::boot::prove(options, &stop, &mut |_| {}).unwrap();
+    let prove = |firmware| {
+        let mut one = options.clone();
+        one.firmware = vec![firmware];
+        let _slot = slot();
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        isowright::boot::prove(&one, &stop, &mut |_| {}).unwrap().remove(0)
+    };
+    let verdicts: Vec<_> = std::thread::scope(|s| {
+        let prove = &prove;
+        let machines: Vec<_> =
+            options.firmware.iter().map(|&f| s.spawn(move || prove(f))).collect();
+        machines.into_iter().map(|m| m.join().unwrap()).collect()
+    });
     for v in &verdicts {
         let asked: Vec<_> = v.requests.iter().map(|r| (&r.target, r.status, r.bytes)).collect();
         println!("== {}: {:?}\nrequests: {asked:?}", v.firmware, v.outcome);
