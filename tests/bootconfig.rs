@@ -425,6 +425,106 @@ fn hostile_documents_end() {
     ipxe::Script::parse(bomb.as_bytes()).unwrap();
 }
 
+#[test]
+fn an_initrd_joins_the_vendors_in_each_dialect() {
+    let table = [
+        (
+            "label a\nkernel k\nappend initrd=/i.gz quiet\n",
+            "label a\nkernel k\nappend initrd=/i.gz,/x.img quiet\n",
+        ),
+        ("LABEL a\n LINUX k\n INITRD i,j\r\n", "LABEL a\n LINUX k\n INITRD i,j,/x.img\r\n"),
+        (
+            "append initrd=g q\nlabel a\nkernel k\n",
+            "append initrd=g q\nlabel a\nkernel k\nappend initrd=g,/x.img q\n",
+        ),
+    ];
+    for (old, new) in table {
+        let mut d = syslinux::Doc::parse(old.as_bytes()).unwrap();
+        assert!(d.add_initrd("a", "/x.img").unwrap());
+        assert_eq!(String::from_utf8(d.to_bytes()).unwrap(), new);
+        assert!(!d.add_initrd("a", "/x.img").unwrap());
+    }
+    let table = [
+        (
+            "menuentry a {\n\tlinux /k q\n\tinitrd /i\n}\n",
+            "menuentry a {\n\tlinux /k q\n\tinitrd /i /x.img\n}\n",
+        ),
+        (
+            "menuentry a { linuxefi (cd0)/k; initrdefi (cd0)/i; }",
+            "menuentry a { linuxefi (cd0)/k; initrdefi (cd0)/i (cd0)/x.img; }",
+        ),
+        (
+            "menuentry a {\nlinux ($root)/k\ninitrd ($root)/i /j\n}",
+            "menuentry a {\nlinux ($root)/k\ninitrd ($root)/i /j /x.img\n}",
+        ),
+        (
+            "menuentry a {\nif [ x$y = x ]; then\nlinux /k\ninitrd /i\nelse\nlinux16 /k\ninitrd16 /j\nfi\n}",
+            "menuentry a {\nif [ x$y = x ]; then\nlinux /k\ninitrd /i /x.img\nelse\nlinux16 /k\ninitrd16 /j /x.img\nfi\n}",
+        ),
+    ];
+    for (old, new) in table {
+        let mut d = grub::Doc::parse(old.as_bytes()).unwrap();
+        assert!(d.add_initrd("0", "/x.img").unwrap());
+        assert_eq!(String::from_utf8(d.to_bytes()).unwrap(), new);
+        assert!(!d.add_initrd("0", "/x.img").unwrap());
+    }
+    let mut d = bls::Doc::parse("a.conf", b"linux   /k\r\ninitrd  /i\r\noptions q\r\n").unwrap();
+    assert!(d.add_initrd("a.conf", "/x.img").unwrap());
+    assert!(!d.add_initrd("a.conf", "/x.img").unwrap());
+    assert_eq!(d.to_bytes(), b"linux   /k\r\ninitrd  /i\r\ninitrd  /x.img\r\noptions q\r\n");
+
+    // A memory test has none.
+    let mut d = syslinux::Doc::parse(b"label m\nlinux memtest\n").unwrap();
+    assert!(d.add_initrd("m", "/x.img").is_err());
+    let mut d = grub::Doc::parse(b"menuentry m { linux /memtest; }").unwrap();
+    assert!(d.add_initrd("0", "/x.img").is_err() && d.add_initrd("7", "/x.img").is_err());
+    assert!(
+        bls::Doc::parse("m.conf", b"linux /m").unwrap().add_initrd("m.conf", "/x.img").is_err()
+    );
+}
+
+#[test]
+fn a_menu_that_waits_for_ever_is_made_to_go_on() {
+    for (old, goes_on, new) in [
+        ("label a\nkernel k\n", None, "TIMEOUT 50\nlabel a\nkernel k\n"),
+        ("timeout 0\n", Some(false), "timeout 50\n"),
+        ("TIMEOUT 600 \r\n", Some(true), "TIMEOUT 50 \r\n"),
+    ] {
+        let mut d = syslinux::Doc::parse(old.as_bytes()).unwrap();
+        assert_eq!(d.goes_on(), goes_on, "{old}");
+        assert!(d.set_timeout(5) && !d.set_timeout(5));
+        assert_eq!(String::from_utf8(d.to_bytes()).unwrap(), new);
+        assert_eq!(d.goes_on(), Some(true));
+    }
+    for (old, goes_on, new) in [
+        ("menuentry a { linux /k; }\n", None, "set timeout=5\nmenuentry a { linux /k; }\n"),
+        ("set timeout=-1\n", Some(false), "set timeout=5\n"),
+        ("timeout=60\n", Some(true), "timeout=5\n"),
+        (
+            "if true; then\nset timeout=60\nset timeout_style=menu\nfi\n",
+            Some(true),
+            "if true; then\nset timeout=5\nset timeout_style=menu\nfi\n",
+        ),
+    ] {
+        let mut d = grub::Doc::parse(old.as_bytes()).unwrap();
+        assert_eq!(d.goes_on(), goes_on, "{old}");
+        assert!(d.set_timeout(5).unwrap() && !d.set_timeout(5).unwrap());
+        assert_eq!(String::from_utf8(d.to_bytes()).unwrap(), new);
+        assert_eq!(d.goes_on(), Some(true));
+    }
+    for (old, goes_on, new) in [
+        ("default a\n", true, "timeout 5\ndefault a\n"),
+        ("timeout menu-force\n", false, "timeout 5\n"),
+    ] {
+        let mut d = bls::Doc::parse(bls::LOADER_CONF, old.as_bytes()).unwrap();
+        assert_eq!(d.goes_on(), Some(goes_on));
+        assert!(d.set_timeout(5) && !d.set_timeout(5));
+        assert_eq!(String::from_utf8(d.to_bytes()).unwrap(), new);
+    }
+    let mut entry = bls::Doc::parse("a.conf", b"linux /k\n").unwrap();
+    assert_eq!((entry.goes_on(), entry.set_timeout(5)), (None, false));
+}
+
 /// Pieces that scripts are made of, so that most examples parse.
 fn pieces(words: &'static [&'static str]) -> impl Strategy<Value = String> {
     proptest::collection::vec(proptest::sample::select(words), 0..40).prop_map(|v| v.concat())
@@ -440,6 +540,8 @@ const SYSLINUX: &[&str] = &[
     "kernel k",
     "append ",
     "initrd=i,j",
+    "initrd i\n",
+    "timeout 0",
     "serial 0",
     "ui gfxboot",
     "menu ",
@@ -462,6 +564,8 @@ const GRUB: &[&str] = &[
     "\n",
     ";",
     "linux /k",
+    "initrd (x)/i",
+    "set timeout=-1",
     " a=b",
     " \"c d\"",
     "\\\n",
@@ -539,6 +643,32 @@ proptest! {
             }
             prop_assert!(d.remove_serial().unwrap());
             prop_assert_eq!(String::from_utf8(d.to_bytes()).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn an_added_initrd_is_there_once(a in pieces(SYSLINUX), b in pieces(GRUB), c in pieces(BLS)) {
+        let root = TreePath::root();
+        let mut d = syslinux::Doc::parse(a.as_bytes()).unwrap();
+        for e in d.entries(&root) {
+            if d.add_initrd(&e.id, "/x").is_ok() {
+                prop_assert!(!d.add_initrd(&e.id, "/x").unwrap());
+            }
+        }
+        d.set_timeout(5);
+        prop_assert!(!d.set_timeout(5));
+        if let Ok(mut d) = grub::Doc::parse(b.as_bytes()) {
+            for e in d.entries(&root) {
+                if d.add_initrd(&e.id, "/x").is_ok() {
+                    prop_assert!(!d.add_initrd(&e.id, "/x").unwrap());
+                }
+            }
+            d.set_timeout(5).unwrap();
+            prop_assert!(!d.set_timeout(5).unwrap());
+        }
+        let mut d = bls::Doc::parse("a.conf", c.as_bytes()).unwrap();
+        if d.add_initrd("a.conf", "/x").is_ok() {
+            prop_assert!(!d.add_initrd("a.conf", "/x").unwrap());
         }
     }
 

@@ -20,10 +20,7 @@ impl Doc {
         id: &str,
         mut f: impl FnMut(&mut Cmdline) -> Result<()>,
     ) -> Result<bool> {
-        if id != self.name || self.is_loader_conf() {
-            let what = format!("no entry {}", id.escape_debug());
-            return Err(Error::new(ErrorKind::NotFound, what));
-        }
+        self.must_be(id)?;
         let Some(linux) = self.all("linux").last().cloned() else {
             return Err(Error::unsupported(format!("entry {id} starts no Linux kernel")));
         };
@@ -51,6 +48,56 @@ impl Doc {
         }
         *self = edited;
         Ok(true)
+    }
+
+    /// Adds `file` behind the initrds of the entry `id`, on a line of its own. Says whether the bytes
+    /// changed: `false` where it is among them.
+    ///
+    /// # Errors
+    /// `NotFound` where the entry is another, `Unsupported` where it loads no initrd by a line.
+    pub fn add_initrd(&mut self, id: &str, file: &str) -> Result<bool> {
+        self.must_be(id)?;
+        if self.all("initrd").any(|p| self.text(&p.value).split_whitespace().any(|f| f == file)) {
+            return Ok(false);
+        }
+        let Some(last) = self.all("initrd").last() else {
+            return Err(Error::unsupported(format!("entry {id} loads no initrd by a line")));
+        };
+        let text = self.lines[last.line].text.clone();
+        let head = String::from_utf8_lossy(&self.bytes[text.start..last.value.start]);
+        let line = format!("{}{}{file}", spans::eol(&self.bytes), head.trim_end_matches('"'));
+        *self = self.with(&[(text.end..text.end, line)]);
+        Ok(true)
+    }
+
+    /// Whether the menu goes on by itself, as the loader's settings say: it does without a word, and not
+    /// with `menu-force`. `None` in an entry (loader.conf(5), "timeout").
+    pub fn goes_on(&self) -> Option<bool> {
+        self.is_loader_conf().then(|| self.get("timeout").is_none_or(|t| t != "menu-force"))
+    }
+
+    /// Makes the menu go on after so many seconds; only the loader's settings can. Says whether the bytes
+    /// changed.
+    pub fn set_timeout(&mut self, seconds: u32) -> bool {
+        if !self.is_loader_conf() {
+            return false;
+        }
+        let new = seconds.to_string();
+        let values: Vec<_> = self.all("timeout").map(|p| p.value.clone()).collect();
+        let edits: Vec<Edit> = match values.is_empty() {
+            true => vec![(0..0, format!("timeout {new}{}", spans::eol(&self.bytes)))],
+            false => values.into_iter().map(|v| (v, new.clone())).collect(),
+        };
+        let before = self.bytes.clone();
+        *self = self.with(&edits);
+        self.bytes != before
+    }
+
+    fn must_be(&self, id: &str) -> Result<()> {
+        if id == self.name && !self.is_loader_conf() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::NotFound, format!("no entry {}", id.escape_debug())))
     }
 
     /// The words of all options, each with its place.

@@ -1,7 +1,7 @@
 //! Edits. Each changes only its own span and has an inverse that gives the old bytes back.
 
 use super::lexer::Word;
-use super::menu::{is_linux, kernel_word, spelled};
+use super::menu::{is_initrd, is_linux, kernel_word, spelled};
 use super::read::{Command, Script};
 use super::*;
 use crate::error::ErrorKind;
@@ -25,12 +25,7 @@ impl Doc {
         id: &str,
         mut f: impl FnMut(&mut Cmdline) -> Result<()>,
     ) -> Result<bool> {
-        let entry = match id {
-            DIRECT => None,
-            _ => Some(self.script.entries.iter().position(|e| e.id == id).ok_or_else(|| {
-                Error::new(ErrorKind::NotFound, format!("no entry {}", id.escape_debug()))
-            })?),
-        };
+        let entry = self.index(id)?;
         let mut edits = Vec::new();
         let mut lines = 0;
         for c in &self.script.commands {
@@ -48,6 +43,85 @@ impl Doc {
         let changed = !edits.is_empty();
         self.apply(&edits)?;
         Ok(changed)
+    }
+
+    /// Adds `file` behind the initrds that the entry `id` loads, on the device that the last of them is
+    /// on. Says whether the bytes changed: `false` where it is among them.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such entry, `Unsupported` where it loads no initrd.
+    pub fn add_initrd(&mut self, id: &str, file: &str) -> Result<bool> {
+        let entry = self.index(id)?;
+        let mut edits = Vec::new();
+        let mut lines = 0;
+        for c in &self.script.commands {
+            if c.entry != entry || c.in_function || !is_initrd(&c.name()) {
+                continue;
+            }
+            let Some(last) = c.words.last().filter(|_| c.words.len() > 1) else { continue };
+            lines += 1;
+            if c.words.iter().any(|w| w.raw().ends_with(file)) {
+                continue;
+            }
+            let raw = last.raw();
+            let device = match raw.find(')') {
+                Some(n) if raw.starts_with('(') => &raw[..=n],
+                _ => "",
+            };
+            let at = last.span.end;
+            edits.push((at..at, format!(" {device}{}", quote(file))));
+        }
+        if lines == 0 {
+            return Err(Error::unsupported(format!("entry {id} loads no initrd")));
+        }
+        let changed = !edits.is_empty();
+        self.apply(&edits)?;
+        Ok(changed)
+    }
+
+    /// Whether the menu goes on by itself: GRUB waits for ever without `timeout`, and where it is below 0;
+    /// `None` where nothing is said (manual, "timeout").
+    pub fn goes_on(&self) -> Option<bool> {
+        let last = self.timeouts().last()?;
+        // A variable's value is the script's own affair.
+        Some(last.plain().is_none_or(|v| !v.starts_with("timeout=-")))
+    }
+
+    /// Makes the menu go on after so many seconds. Says whether the bytes changed.
+    ///
+    /// # Errors
+    /// None that a document which parsed can cause.
+    pub fn set_timeout(&mut self, seconds: u32) -> Result<bool> {
+        let new = format!("timeout={seconds}");
+        let spans: Vec<_> = self.timeouts().map(|w| w.span.clone()).collect();
+        let edits: Vec<Edit> = match spans.is_empty() {
+            true => vec![(0..0, format!("set {new}{}", spans::eol(&self.bytes)))],
+            false => spans.into_iter().map(|s| (s, new.clone())).collect(),
+        };
+        let before = self.bytes.clone();
+        self.apply(&edits)?;
+        Ok(self.bytes != before)
+    }
+
+    /// The words `timeout=N` that set it outside any entry.
+    fn timeouts(&self) -> impl Iterator<Item = &Word> {
+        let outside = self.script.commands.iter().filter(|c| c.entry.is_none() && !c.in_function);
+        outside.filter_map(|c| {
+            let w = c.words.get(usize::from(c.words[0].is("set")))?;
+            let alone = c.words[0].is("set") || c.words.len() == 1;
+            (alone && w.raw().starts_with("timeout=")).then_some(w)
+        })
+    }
+
+    /// Where the entry stands in the script; `None` for what it boots outside any.
+    fn index(&self, id: &str) -> Result<Option<usize>> {
+        if id == DIRECT {
+            return Ok(None);
+        }
+        let at = self.script.entries.iter().position(|e| e.id == id);
+        at.map(Some).ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("no entry {}", id.escape_debug()))
+        })
     }
 
     /// Makes GRUB's own terminal the serial `port` and the screen, by a block at the top. Where the

@@ -40,6 +40,11 @@ pub(super) fn is_linux(name: &str) -> bool {
     matches!(name, "linux" | "linuxefi" | "linux16")
 }
 
+/// `initrd`, `initrdefi`, `initrd16`.
+pub(super) fn is_initrd(name: &str) -> bool {
+    matches!(name, "initrd" | "initrdefi" | "initrd16")
+}
+
 /// Index of the word that names the kernel: the first behind the command that is no option.
 pub(super) fn kernel_word(c: &Command) -> Option<usize> {
     (1..c.words.len()).find(|&i| !c.words[i].raw().starts_with("--"))
@@ -276,8 +281,7 @@ impl<'a> Menu<'a> {
     fn linux(&self, c: &Command, all: &[&Command], entry: Option<usize>) -> Result<Payload> {
         let (kernel, mut cmdline) = self.kernel_and_args(c, entry)?;
         cmdline.remove_where(|w| matches!(w.key, "initrd" | "BOOT_IMAGE"));
-        let initrd =
-            all.iter().find(|c| matches!(&c.name()[..], "initrd" | "initrdefi" | "initrd16"));
+        let initrd = all.iter().find(|c| is_initrd(&c.name()));
         let mut initrds = Vec::new();
         for w in initrd.iter().flat_map(|c| &c.words[1..]).filter(|w| !w.raw().starts_with("--")) {
             initrds.push(self.path(w, entry)?);

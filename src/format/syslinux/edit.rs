@@ -75,6 +75,50 @@ impl Doc {
         self.splice(text.end..text.end, &new);
     }
 
+    /// Adds `file` behind the initrds that the label `id` loads. Says whether the bytes changed: `false`
+    /// where it is among them.
+    ///
+    /// # Errors
+    /// As [`Doc::edit_cmdline`]; `Unsupported` also where the label loads no initrd.
+    pub fn add_initrd(&mut self, id: &str, file: &str) -> Result<bool> {
+        let has = |list: &str| list.split(',').any(|f| f == file);
+        let line =
+            self.parts.labels.iter().find(|l| l.id == id).and_then(|l| l.initrd_value.clone());
+        if let Some(span) = line {
+            let there = self.strict(&span)?;
+            if !has(&there) {
+                self.splice(span.end..span.end, &format!(",{file}"));
+            }
+            return Ok(!has(&there));
+        }
+        self.edit_cmdline(id, |c| match c.get_all("initrd").last().map(str::to_owned) {
+            Some(there) if has(&there) => Ok(()),
+            Some(there) => c.set(&format!("initrd={there},{file}")),
+            None => Err(Error::unsupported(format!("label \"{id}\" loads no initrd"))),
+        })
+    }
+
+    /// Whether the menu goes on by itself: `TIMEOUT 0` waits for ever; `None` where nothing is said
+    /// (doc/syslinux.txt, TIMEOUT).
+    pub fn goes_on(&self) -> Option<bool> {
+        let last = self.parts.timeouts.last()?;
+        Some(self.text(last).parse::<u64>().is_ok_and(|tenths| tenths > 0))
+    }
+
+    /// Makes the menu go on after so many seconds. Says whether the bytes changed.
+    pub fn set_timeout(&mut self, seconds: u32) -> bool {
+        let before = self.bytes.clone();
+        let tenths = (u64::from(seconds) * 10).to_string();
+        let spans = self.parts.timeouts.clone();
+        if spans.is_empty() {
+            let eol = spans::eol(&self.bytes);
+            self.splice(0..0, &format!("TIMEOUT {tenths}{eol}"));
+        } else {
+            self.splice_all(spans.into_iter().map(|s| (s, tenths.clone())).collect());
+        }
+        self.bytes != before
+    }
+
     /// Makes the loader speak on `port`: SERIAL becomes the first line, as the manual wants it, and
     /// the vendor's own SERIAL lines are put out of force. Says whether the bytes changed; `false`
     /// also where SYSLINUX can't drive the port.

@@ -25,6 +25,8 @@ pub(super) struct Label {
     /// Value of the global APPEND where there is one.
     pub inherited: Option<Range<usize>>,
     pub initrd: Vec<String>,
+    /// Value of the last INITRD line.
+    pub initrd_value: Option<Range<usize>>,
     /// Why there is nothing to start.
     pub why: Option<&'static str>,
 }
@@ -39,6 +41,8 @@ pub(super) struct Parts {
     /// Lines of UI and DEFAULT that name a program, and of SERIAL.
     pub ui_lines: Vec<usize>,
     pub serial_lines: Vec<usize>,
+    /// Values of TIMEOUT, in tenths of a second.
+    pub timeouts: Vec<Range<usize>>,
 }
 
 /// What a kernel line starts.
@@ -154,6 +158,7 @@ impl Reader<'_> {
                 self.parts.serial_lines.push(n);
                 self.parts.serial = Some(value);
             }
+            "timeout" => self.parts.timeouts.push(rest.start..rest.start + value.len()),
             "menu" => self.menu(n, rest),
             "append" => match self.label() {
                 Some(l) => (l.append, l.append_line) = (Some(rest), Some(n)),
@@ -161,6 +166,7 @@ impl Reader<'_> {
             },
             "initrd" => {
                 if let Some(l) = self.label() {
+                    l.initrd_value = Some(rest.start..rest.start + value.len());
                     l.initrd.push(value);
                 }
             }

@@ -63,6 +63,40 @@ impl BootDoc {
         }
     }
 
+    /// Adds `file`, a path from the root of the medium, behind the initrds that an entry loads; says
+    /// whether the bytes changed.
+    ///
+    /// # Errors
+    /// As the dialect's `add_initrd`.
+    pub fn add_initrd(&mut self, id: &str, file: &str) -> Result<bool> {
+        match self {
+            BootDoc::Syslinux(d) => d.add_initrd(id, file),
+            BootDoc::Grub(d) => d.add_initrd(id, file),
+            BootDoc::Bls(d) => d.add_initrd(id, file),
+        }
+    }
+
+    /// Whether the menu starts its default entry by itself, where this document says so.
+    pub fn goes_on(&self) -> Option<bool> {
+        match self {
+            BootDoc::Syslinux(d) => d.goes_on(),
+            BootDoc::Grub(d) => d.goes_on(),
+            BootDoc::Bls(d) => d.goes_on(),
+        }
+    }
+
+    /// Makes the menu start its default entry after so many seconds; says whether the bytes changed.
+    ///
+    /// # Errors
+    /// As the dialect's `set_timeout`.
+    pub fn set_timeout(&mut self, seconds: u32) -> Result<bool> {
+        match self {
+            BootDoc::Syslinux(d) => Ok(d.set_timeout(seconds)),
+            BootDoc::Grub(d) => d.set_timeout(seconds),
+            BootDoc::Bls(d) => Ok(d.set_timeout(seconds)),
+        }
+    }
+
     /// Makes the loader's own terminal serial; says whether the bytes changed. systemd-boot has none to
     /// set.
     ///
