@@ -25,6 +25,7 @@ pub mod module;
 pub mod netplan;
 pub mod networkd;
 pub mod nm_keyfile;
+pub mod patch;
 pub mod paths;
 pub mod preseed;
 pub mod proxmox_answer;
