@@ -440,9 +440,9 @@ fn an_initrd_joins_the_vendors_in_each_dialect() {
     ];
     for (old, new) in table {
         let mut d = syslinux::Doc::parse(old.as_bytes()).unwrap();
-        assert!(d.add_initrd("a", "/x.img").unwrap());
+        assert!(d.add_initrd("a", "/x.img", false).unwrap());
         assert_eq!(String::from_utf8(d.to_bytes()).unwrap(), new);
-        assert!(!d.add_initrd("a", "/x.img").unwrap());
+        assert!(!d.add_initrd("a", "/x.img", false).unwrap());
     }
     let table = [
         (
@@ -464,22 +464,40 @@ fn an_initrd_joins_the_vendors_in_each_dialect() {
     ];
     for (old, new) in table {
         let mut d = grub::Doc::parse(old.as_bytes()).unwrap();
-        assert!(d.add_initrd("0", "/x.img").unwrap());
+        assert!(d.add_initrd("0", "/x.img", false).unwrap());
         assert_eq!(String::from_utf8(d.to_bytes()).unwrap(), new);
-        assert!(!d.add_initrd("0", "/x.img").unwrap());
+        assert!(!d.add_initrd("0", "/x.img", false).unwrap());
     }
     let mut d = bls::Doc::parse("a.conf", b"linux   /k\r\ninitrd  /i\r\noptions q\r\n").unwrap();
-    assert!(d.add_initrd("a.conf", "/x.img").unwrap());
-    assert!(!d.add_initrd("a.conf", "/x.img").unwrap());
+    assert!(d.add_initrd("a.conf", "/x.img", false).unwrap());
+    assert!(!d.add_initrd("a.conf", "/x.img", false).unwrap());
     assert_eq!(d.to_bytes(), b"linux   /k\r\ninitrd  /i\r\ninitrd  /x.img\r\noptions q\r\n");
+
+    let mut d = syslinux::Doc::parse(b"label a\nkernel k\nappend initrd=i\n").unwrap();
+    assert!(d.add_initrd("a", "/x.img", true).unwrap());
+    assert_eq!(d.to_bytes(), b"label a\nkernel k\nappend initrd=/x.img,i\n");
+    let mut d = syslinux::Doc::parse(b"label a\nkernel k\ninitrd i\n").unwrap();
+    assert!(d.add_initrd("a", "/x.img", true).unwrap());
+    assert_eq!(d.to_bytes(), b"label a\nkernel k\ninitrd /x.img,i\n");
+    let mut d = grub::Doc::parse(b"menuentry a { linux /k; initrd (cd)/i /j; }").unwrap();
+    assert!(d.add_initrd("0", "/x.img", true).unwrap());
+    assert_eq!(d.to_bytes(), b"menuentry a { linux /k; initrd /x.img (cd)/i /j; }");
+    let mut d = bls::Doc::parse("a.conf", b"linux /k\ninitrd /i\ninitrd /j").unwrap();
+    assert!(d.add_initrd("a.conf", "/x.img", true).unwrap());
+    assert_eq!(d.to_bytes(), b"linux /k\ninitrd /x.img\ninitrd /i\ninitrd /j");
 
     // A memory test has none.
     let mut d = syslinux::Doc::parse(b"label m\nlinux memtest\n").unwrap();
-    assert!(d.add_initrd("m", "/x.img").is_err());
+    assert!(d.add_initrd("m", "/x.img", false).is_err());
     let mut d = grub::Doc::parse(b"menuentry m { linux /memtest; }").unwrap();
-    assert!(d.add_initrd("0", "/x.img").is_err() && d.add_initrd("7", "/x.img").is_err());
     assert!(
-        bls::Doc::parse("m.conf", b"linux /m").unwrap().add_initrd("m.conf", "/x.img").is_err()
+        d.add_initrd("0", "/x.img", false).is_err() && d.add_initrd("7", "/x.img", false).is_err()
+    );
+    assert!(
+        bls::Doc::parse("m.conf", b"linux /m")
+            .unwrap()
+            .add_initrd("m.conf", "/x.img", false)
+            .is_err()
     );
 }
 
@@ -651,24 +669,24 @@ proptest! {
         let root = TreePath::root();
         let mut d = syslinux::Doc::parse(a.as_bytes()).unwrap();
         for e in d.entries(&root) {
-            if d.add_initrd(&e.id, "/x").is_ok() {
-                prop_assert!(!d.add_initrd(&e.id, "/x").unwrap());
+            if d.add_initrd(&e.id, "/x", false).is_ok() {
+                prop_assert!(!d.add_initrd(&e.id, "/x", false).unwrap());
             }
         }
         d.set_timeout(5);
         prop_assert!(!d.set_timeout(5));
         if let Ok(mut d) = grub::Doc::parse(b.as_bytes()) {
             for e in d.entries(&root) {
-                if d.add_initrd(&e.id, "/x").is_ok() {
-                    prop_assert!(!d.add_initrd(&e.id, "/x").unwrap());
+                if d.add_initrd(&e.id, "/x", false).is_ok() {
+                    prop_assert!(!d.add_initrd(&e.id, "/x", false).unwrap());
                 }
             }
             d.set_timeout(5).unwrap();
             prop_assert!(!d.set_timeout(5).unwrap());
         }
         let mut d = bls::Doc::parse("a.conf", c.as_bytes()).unwrap();
-        if d.add_initrd("a.conf", "/x").is_ok() {
-            prop_assert!(!d.add_initrd("a.conf", "/x").unwrap());
+        if d.add_initrd("a.conf", "/x", false).is_ok() {
+            prop_assert!(!d.add_initrd("a.conf", "/x", false).unwrap());
         }
     }
 

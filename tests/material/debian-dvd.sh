@@ -42,7 +42,7 @@ index=("$apt"/state/lists/*_main_binary-amd64_Packages)
 # What debootstrap takes, and what the stand-in and our preseed add to it.
 mapfile -t base < <(awk 'BEGIN {RS=""; FS="\n"} /\nPriority: required/ || /\nEssential: yes/ {print substr($1, 10)}' "${index[0]}")
 more=(linux-image-amd64 initramfs-tools systemd-sysv udev kmod ifupdown isc-dhcp-client iproute2
-  openssh-server ifenslave ca-certificates apt usr-is-merged)
+  openssh-server ifenslave ca-certificates apt usr-is-merged zstd)
 for boot in grub-pc grub-efi-amd64; do
   own -y --print-uris install "${base[@]}" "${more[@]}" "$boot"
 done | sort -u >"$work/uris"

@@ -50,23 +50,28 @@ impl Doc {
         Ok(true)
     }
 
-    /// Adds `file` behind the initrds of the entry `id`, on a line of its own. Says whether the bytes
+    /// Adds `file` to the initrds of the entry `id`, behind them or before them, on a line of its own. Says whether the bytes
     /// changed: `false` where it is among them.
     ///
     /// # Errors
     /// `NotFound` where the entry is another, `Unsupported` where it loads no initrd by a line.
-    pub fn add_initrd(&mut self, id: &str, file: &str) -> Result<bool> {
+    pub fn add_initrd(&mut self, id: &str, file: &str, before: bool) -> Result<bool> {
         self.must_be(id)?;
         if self.all("initrd").any(|p| self.text(&p.value).split_whitespace().any(|f| f == file)) {
             return Ok(false);
         }
-        let Some(last) = self.all("initrd").last() else {
+        let all: Vec<Pair> = self.all("initrd").cloned().collect();
+        let Some(by) = (if before { all.first() } else { all.last() }) else {
             return Err(Error::unsupported(format!("entry {id} loads no initrd by a line")));
         };
-        let text = self.lines[last.line].text.clone();
-        let head = String::from_utf8_lossy(&self.bytes[text.start..last.value.start]);
-        let line = format!("{}{}{file}", spans::eol(&self.bytes), head.trim_end_matches('"'));
-        *self = self.with(&[(text.end..text.end, line)]);
+        let text = self.lines[by.line].text.clone();
+        let head = String::from_utf8_lossy(&self.bytes[text.start..by.value.start]);
+        let line = format!("{}{file}", head.trim_end_matches('"'));
+        let eol = spans::eol(&self.bytes);
+        *self = self.with(&[match before {
+            true => (text.start..text.start, line + eol),
+            false => (text.end..text.end, eol.to_owned() + &line),
+        }]);
         Ok(true)
     }
 

@@ -45,12 +45,12 @@ impl Doc {
         Ok(changed)
     }
 
-    /// Adds `file` behind the initrds that the entry `id` loads, on the device that the last of them is
-    /// on. Says whether the bytes changed: `false` where it is among them.
+    /// Adds `file` to the initrds that the entry `id` loads, behind them or before them, on the device
+    /// that the last of them is on. Says whether the bytes changed: `false` where it is among them.
     ///
     /// # Errors
     /// `NotFound` where there is no such entry, `Unsupported` where it loads no initrd.
-    pub fn add_initrd(&mut self, id: &str, file: &str) -> Result<bool> {
+    pub fn add_initrd(&mut self, id: &str, file: &str, before: bool) -> Result<bool> {
         let entry = self.index(id)?;
         let mut edits = Vec::new();
         let mut lines = 0;
@@ -58,7 +58,7 @@ impl Doc {
             if c.entry != entry || c.in_function || !is_initrd(&c.name()) {
                 continue;
             }
-            let Some(last) = c.words.last().filter(|_| c.words.len() > 1) else { continue };
+            let (Some(first), Some(last)) = (c.words.get(1), c.words.last()) else { continue };
             lines += 1;
             if c.words.iter().any(|w| w.raw().ends_with(file)) {
                 continue;
@@ -68,8 +68,11 @@ impl Doc {
                 Some(n) if raw.starts_with('(') => &raw[..=n],
                 _ => "",
             };
-            let at = last.span.end;
-            edits.push((at..at, format!(" {device}{}", quote(file))));
+            let (file, at) = (quote(file), if before { first.span.start } else { last.span.end });
+            edits.push(match before {
+                true => (at..at, format!("{device}{file} ")),
+                false => (at..at, format!(" {device}{file}")),
+            });
         }
         if lines == 0 {
             return Err(Error::unsupported(format!("entry {id} loads no initrd")));

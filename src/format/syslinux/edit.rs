@@ -75,24 +75,28 @@ impl Doc {
         self.splice(text.end..text.end, &new);
     }
 
-    /// Adds `file` behind the initrds that the label `id` loads. Says whether the bytes changed: `false`
-    /// where it is among them.
+    /// Adds `file` to the initrds that the label `id` loads, behind them or before them. Says whether the
+    /// bytes changed: `false` where it is among them.
     ///
     /// # Errors
     /// As [`Doc::edit_cmdline`]; `Unsupported` also where the label loads no initrd.
-    pub fn add_initrd(&mut self, id: &str, file: &str) -> Result<bool> {
+    pub fn add_initrd(&mut self, id: &str, file: &str, before: bool) -> Result<bool> {
         let has = |list: &str| list.split(',').any(|f| f == file);
         let line =
             self.parts.labels.iter().find(|l| l.id == id).and_then(|l| l.initrd_value.clone());
         if let Some(span) = line {
             let there = self.strict(&span)?;
             if !has(&there) {
-                self.splice(span.end..span.end, &format!(",{file}"));
+                match before {
+                    true => self.splice(span.start..span.start, &format!("{file},")),
+                    false => self.splice(span.end..span.end, &format!(",{file}")),
+                }
             }
             return Ok(!has(&there));
         }
         self.edit_cmdline(id, |c| match c.get_all("initrd").last().map(str::to_owned) {
             Some(there) if has(&there) => Ok(()),
+            Some(there) if before => c.set(&format!("initrd={file},{there}")),
             Some(there) => c.set(&format!("initrd={there},{file}")),
             None => Err(Error::unsupported(format!("label \"{id}\" loads no initrd"))),
         })

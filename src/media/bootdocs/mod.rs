@@ -63,16 +63,16 @@ impl BootDoc {
         }
     }
 
-    /// Adds `file`, a path from the root of the medium, behind the initrds that an entry loads; says
-    /// whether the bytes changed.
+    /// Adds `file`, a path from the root of the file system, to the initrds that an entry loads, behind
+    /// them or before them; says whether the bytes changed.
     ///
     /// # Errors
     /// As the dialect's `add_initrd`.
-    pub fn add_initrd(&mut self, id: &str, file: &str) -> Result<bool> {
+    pub fn add_initrd(&mut self, id: &str, file: &str, before: bool) -> Result<bool> {
         match self {
-            BootDoc::Syslinux(d) => d.add_initrd(id, file),
-            BootDoc::Grub(d) => d.add_initrd(id, file),
-            BootDoc::Bls(d) => d.add_initrd(id, file),
+            BootDoc::Syslinux(d) => d.add_initrd(id, file, before),
+            BootDoc::Grub(d) => d.add_initrd(id, file, before),
+            BootDoc::Bls(d) => d.add_initrd(id, file, before),
         }
     }
 
