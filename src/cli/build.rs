@@ -10,7 +10,6 @@ use crate::plan::{self, Extent, Plan, render};
 use crate::publish::{self, MANIFEST, dir::DirSink, manifest::Manifest};
 use crate::recipe::{label, select};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
 pub fn plan(a: &PlanArgs) -> Result<Outcome> {
     let mut wish = resolve::wish(&a.source)?;
@@ -138,9 +137,7 @@ fn write(plan: &Plan, out: &Path) -> Result<publish::Done> {
     let bar = Bar::new(plan.bytes());
     let done = publish::run(plan, &sink, earlier.as_ref(), &bar)
         .map_err(|e| e.source_name(out.display()))?;
-    if term::STOP.load(Ordering::Relaxed) {
-        return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
-    }
+    term::stopped()?;
     sink.finish()?;
     bar.end();
     Ok(done)

@@ -10,6 +10,7 @@ pub mod initrd;
 mod inspect;
 mod label;
 mod ls;
+mod output;
 mod recipe;
 mod resolve;
 pub mod term;

@@ -1,6 +1,7 @@
 //! Text on its way to a terminal, and the progress bar.
 
 use crate::content::path::TreePath;
+use crate::error::{Error, ErrorKind, Result};
 use crate::publish::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
@@ -9,6 +10,17 @@ use std::time::{Duration, Instant};
 
 /// Set by Ctrl-C; everything long asks it.
 pub static STOP: AtomicBool = AtomicBool::new(false);
+
+/// An error after Ctrl-C.
+///
+/// # Errors
+/// `Interrupted`.
+pub fn stopped() -> Result<()> {
+    match STOP.load(Ordering::Relaxed) {
+        true => Err(Error::new(ErrorKind::Interrupted, "interrupted")),
+        false => Ok(()),
+    }
+}
 
 /// Control and bidirectional characters, which could rewrite what stands on the screen, become
 /// escapes; newlines too.

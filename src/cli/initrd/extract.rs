@@ -2,7 +2,7 @@
 //! parent without following links, and links come last.
 
 use super::args::Extract;
-use super::{behind_a_link, bytes, look, of, stopped};
+use super::{behind_a_link, bytes, look, of};
 use crate::cli::Outcome;
 use crate::cli::term::{self, Bar};
 use crate::content::Content;
@@ -76,7 +76,7 @@ impl Job<'_> {
             names.entry(self.inside.bytes_of(e.at.entry)).or_default().push((p, e));
         }
         initrd::walk(content, true, &mut |at, _, body| {
-            stopped()?;
+            term::stopped()?;
             let Some(names) = names.get(&at.entry) else { return Ok(()) };
             let (first, e) = names[0];
             let mtime = Some(i64::from(e.header.mtime));
@@ -85,7 +85,7 @@ impl Job<'_> {
                 let mut piece = |b: &[u8]| {
                     file.write_all(b).map_err(|e| Error::io("can't write", e))?;
                     self.bar.advance(first, b.len() as u64);
-                    stopped()
+                    term::stopped()
                 };
                 while body.piece(&mut piece)? {}
                 Ok(())

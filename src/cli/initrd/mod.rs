@@ -18,7 +18,6 @@ use serde_json::json;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
 /// Runs one of the verbs.
 ///
@@ -247,7 +246,7 @@ fn cat(a: &Cat) -> Result<Outcome> {
     let done = initrd::cat(&content, entry, &mut |b| {
         let mut piece = |b: &[u8]| {
             out.write_all(b).map_err(|e| Error::io("can't write", e))?;
-            stopped()
+            term::stopped()
         };
         while b.piece(&mut piece)? {}
         out.flush().map_err(|e| Error::io("can't write", e))
@@ -255,14 +254,6 @@ fn cat(a: &Cat) -> Result<Outcome> {
     match done {
         Err(e) if e.to_string().contains("Broken pipe") => Ok(Outcome::Done),
         other => other.map(|()| Outcome::Done).map_err(of(&a.file)),
-    }
-}
-
-/// An error after Ctrl-C.
-fn stopped() -> Result<()> {
-    match term::STOP.load(Ordering::Relaxed) {
-        true => Err(Error::new(ErrorKind::Interrupted, "interrupted")),
-        false => Ok(()),
     }
 }
 

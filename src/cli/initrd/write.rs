@@ -1,9 +1,9 @@
-//! `initrd append` and `initrd repack`. A file gets its name when it is whole: it is written under
-//! another one beside it first.
+//! `initrd append` and `initrd repack`.
 
 use super::args::{Append, Repack};
-use super::{folder, of, stopped};
+use super::{folder, of};
 use crate::cli::Outcome;
+use crate::cli::output::{Out, tell};
 use crate::cli::term::{self, Bar};
 use crate::content::Content;
 use crate::content::copy;
@@ -14,88 +14,8 @@ use crate::format::initrd::{self, Options, Report};
 use crate::plan::render::human;
 use crate::publish::Progress;
 use serde_json::json;
-use std::fs::Permissions;
-use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
-use tempfile::{NamedTempFile, TempPath};
-
-/// Where an initrd goes to.
-enum Out {
-    /// Nowhere: counted only.
-    Nowhere(u64),
-    /// Standard output.
-    Stdout(io::Stdout),
-    /// A file that has not its name yet.
-    File(NamedTempFile),
-}
-
-impl Out {
-    fn open(path: Option<&Path>) -> Result<Self> {
-        let Some(path) = path else { return Ok(Out::Nowhere(0)) };
-        if path == Path::new("-") {
-            let out = io::stdout();
-            return match out.is_terminal() {
-                true => Err(Error::usage("an initrd is binary, and this is a terminal")
-                    .hint("name a file with -o, or redirect it")),
-                false => Ok(Out::Stdout(out)),
-            };
-        }
-        let dir = match path.parent() {
-            Some(p) if !p.as_os_str().is_empty() => p,
-            _ => Path::new("."),
-        };
-        if path.is_dir() || path.file_name().is_none() {
-            return Err(Error::usage("is a folder")
-                .source_name(path.display())
-                .hint("name the file to write with -o FILE"));
-        }
-        let file = tempfile::Builder::new()
-            .prefix(".isowright-part-")
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(dir)
-            .map_err(|e| {
-                Error::io("can't write there", e)
-                    .source_name(dir.display())
-                    .hint("the folder must be there, and yours to write to")
-            })?;
-        Ok(Out::File(file))
-    }
-
-    /// Gives the file its name; the bytes written.
-    fn done(self, path: Option<&Path>) -> Result<u64> {
-        let io = |e| Error::io("can't write", e);
-        match (self, path) {
-            (Out::Nowhere(n), _) => Ok(n),
-            (Out::Stdout(mut o), _) => o.flush().map_err(io).map(|()| 0),
-            (Out::File(f), Some(path)) => {
-                stopped()?;
-                let n = f.as_file().metadata().map_err(io)?.len();
-                let part: TempPath = f.into_temp_path();
-                part.persist(path).map_err(|e| io(e.error).source_name(path.display()))?;
-                Ok(n)
-            }
-            (Out::File(_), None) => Ok(0),
-        }
-    }
-}
-
-impl Write for Out {
-    fn write(&mut self, b: &[u8]) -> io::Result<usize> {
-        match self {
-            Out::Nowhere(n) => {
-                *n += b.len() as u64;
-                Ok(b.len())
-            }
-            Out::Stdout(o) => o.write(b),
-            Out::File(f) => f.as_file_mut().write(b),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 pub fn append(a: &Append) -> Result<Outcome> {
     let vendor = Content::open(&a.file)?;
@@ -130,14 +50,6 @@ pub fn append(a: &Append) -> Result<Outcome> {
     bar.end();
     tell(path, &what);
     Ok(Outcome::Done)
-}
-
-/// Where the initrd itself goes to standard output, words would spoil it.
-fn tell(path: Option<&Path>, what: &str) {
-    match path {
-        Some(p) if p == Path::new("-") => eprint!("{what}"),
-        _ => term::out(what),
-    }
 }
 
 /// `SRC` or `SRC:DEST`.
