@@ -82,8 +82,15 @@ fn holds(m: &Match, id: &Identity, tree: &Tree) -> std::result::Result<Vec<Strin
 
 type Fit<'r, 'm> = (&'r Recipe, &'m Match, Vec<String>);
 
-/// Of several that fit, the one whose label it is.
+/// Of several that fit, the one that asks for the distribution by name, and of several such the one
+/// whose label it is.
 fn break_tie<'r, 'm>(mut fits: Vec<Fit<'r, 'm>>, id: &Identity) -> Result<Fit<'r, 'm>> {
+    if fits.iter().any(|(_, m, _)| !m.distro.is_empty()) {
+        fits.retain(|(_, m, _)| !m.distro.is_empty());
+    }
+    if fits.len() == 1 {
+        return Ok(fits.swap_remove(0));
+    }
     if let Some(label) = &id.label
         && let Some(at) = fits.iter().position(|(r, _, _)| r.name == label.recipe)
     {
