@@ -157,7 +157,9 @@ fn families_speak_for_every_fixture() {
             },
             "gentoo-2023" | "gentoo-2026" | "nixos-24.05" => Hosted::default(),
             "debian-live-12" | "vyos-1.5" => only(&["live/filesystem.squashfs"]),
-            "almalinux-live-9" | "fedora-live-40" | "opensuse-leap-16-agama" => only(&["LiveOS/squashfs.img"]),
+            "almalinux-live-9" | "fedora-live-40" | "opensuse-leap-16-agama" => {
+                only(&["LiveOS/squashfs.img"])
+            }
             "alpine-3.20" => only(&[
                 "apks/x86_64/APKINDEX.tar.gz",
                 "apks/x86_64/alpine-base-3.20.3-r0.apk",

@@ -159,9 +159,8 @@ fn taken(text: &str, recipe: &Recipe, others: &[Recipe]) -> Vec<Finding> {
     let mut found = Vec::new();
     for (nth, shape) in recipe.labels.iter().enumerate() {
         let outline = label::Outline::of(shape);
-        let other = label::shapes(others).find(|(name, its)| {
-            *name != recipe.name && outline.overlaps(&label::Outline::of(its))
-        });
+        let other = label::shapes(others)
+            .find(|(name, its)| *name != recipe.name && outline.overlaps(&label::Outline::of(its)));
         if let Some((name, its)) = other {
             let message = format!(
                 "labels of this shape can be recipe \"{name}\"'s too (\"{}\")",
@@ -309,7 +308,8 @@ mod tests {
         assert!(found[0].message.contains("\"wide\" matches every medium"), "{found:?}");
         assert_eq!(found[0].severity, Severity::Warning);
         // One for whoever has such files leaves the medium to those who ask for it by name.
-        let wide = Recipe { matches: vec![Match { distro: vec![], ..wide.matches[0].clone() }], ..wide };
+        let wide =
+            Recipe { matches: vec![Match { distro: vec![], ..wide.matches[0].clone() }], ..wide };
         assert_eq!(lint(GOOD, &[wide]), []);
     }
 }

@@ -188,6 +188,21 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_by_name_goes_before_who_takes_all() {
+        let all = super::super::bundled().expect("recipes");
+        let t = tree(&["LiveOS/squashfs.img", "isolinux/vmlinuz0", "isolinux/initrd0.img"]);
+        for (distro, recipe) in [
+            ("CentOS", "centos-live"),
+            ("AlmaLinux Kitten", "almalinux-live"),
+            ("Rocky Linux", "rocky-live"),
+            ("Scientific Linux", "fedora-live"),
+        ] {
+            let s = select(&all, &named(distro), &t, true).expect("one");
+            assert_eq!(s.recipe.name, recipe, "{distro}");
+        }
+    }
+
+    #[test]
     fn a_tie_is_broken_by_the_label_or_not_at_all() {
         let one = |name: &str| {
             let text = format!(
