@@ -538,7 +538,7 @@ fn a_recipe_of_ones_own_brings_its_labels() {
     write("bad", r"AlmaLinux-9-\d+-.*");
     for (name, code, words) in [
         ("acme", 0, "nothing to complain about"),
-        ("bad", 1, "bad.toml:7: error: labels of this shape can be recipe \"almalinux"),
+        ("bad", 1, "bad.toml:8: error: labels of this shape can be recipe \"almalinux"),
     ] {
         let file = format!("{folder}/{name}.toml");
         let o = run(&["recipe", "lint", &file], b"");

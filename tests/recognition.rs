@@ -85,7 +85,13 @@ fn every_fixture_gets_its_recipe() {
         assert_eq!(s.recipe.name, recipe, "{name}: {:?}", s.evidence);
         assert!(!s.evidence.is_empty());
         // These have only their label to speak for them.
-        let by_label = ["generic-linux", "opensuse-leap-16-agama", "sles-16-full", "talos-1.7"];
+        let by_label = [
+            "almalinux-live-9",
+            "generic-linux",
+            "opensuse-leap-16-agama",
+            "sles-16-full",
+            "talos-1.7",
+        ];
         assert_eq!(s.assumed, by_label.contains(&name), "{name}");
         let files = s.recipe.boot_files(&tree);
         // Of those that need a pair from elsewhere, Ubuntu's server medium brings one itself.
