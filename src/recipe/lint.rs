@@ -266,6 +266,7 @@ mod tests {
 
     #[test]
     fn each_slip_is_told_with_its_line() {
+        let bundled = super::super::bundled().expect("recipes");
         let label = |volume_id: &str, more: &str| {
             format!("{GOOD}[[label]]\nvolume_id = \"{volume_id}\"\ndistro = \"L\"\n{more}")
         };
@@ -291,7 +292,7 @@ mod tests {
             (format!("{GOOD}[answers]\nkickstart = \"fedra\"\n"), 9, "\"fedora\" was meant"),
             (GOOD.replace("[[match]]", "[[match"), 5, ""),
         ] {
-            let found = lint(&text, &[]);
+            let found = lint(&text, &bundled);
             let first = found.first().unwrap_or_else(|| panic!("nothing found in {text}"));
             assert_eq!((first.line, first.severity), (line, Severity::Error), "{first:?}");
             assert!(first.message.contains(words), "{first:?}");
