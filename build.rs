@@ -1,19 +1,12 @@
-//! Compiles in every recipe in `recipes/` and every label table in `recipes/labels/`, so that a new one
-//! is a new file and nothing else.
+//! Compiles in every recipe in `recipes/`, so that a new one is a new file and nothing else.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 fn main() {
     println!("cargo::rerun-if-changed=recipes");
-    include_all("recipes", "recipes.rs");
-    include_all("recipes/labels", "labels.rs");
-}
-
-/// Writes an array of file names and texts: the TOML files in `folder`.
-fn include_all(folder: &str, to: &str) {
     let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
-    let dir = std::fs::read_dir(root.join(folder)).expect("the folder is there");
+    let dir = std::fs::read_dir(root.join("recipes")).expect("the folder is there");
     let mut files: Vec<PathBuf> = dir.map(|e| e.expect("readable").path()).collect();
     files.retain(|f| f.extension().is_some_and(|x| x == "toml"));
     files.sort();
@@ -25,5 +18,5 @@ fn include_all(folder: &str, to: &str) {
     }
     list.push(']');
     let out = std::env::var_os("OUT_DIR").expect("cargo sets it");
-    std::fs::write(Path::new(&out).join(to), list).expect("written");
+    std::fs::write(Path::new(&out).join("recipes.rs"), list).expect("written");
 }

@@ -48,10 +48,10 @@ fn wanted(row: &Row) -> Option<&'static str> {
     let live = |yes, no| if has(&["live"]) { yes } else { no };
     let desktops = ["workstation", "kde", "xfce", "mate", "cinnamon", "gnome"];
     Some(match row.os {
-        "almalinux" => live("fedora-live", "almalinux"),
+        "almalinux" => live("almalinux-live", "almalinux"),
         "alpinelinux" => "alpine",
         "archlinux" => "arch",
-        "centos" if has(&["live"]) => "fedora-live",
+        "centos" if has(&["live"]) => "centos-live",
         "centos" if row.release.contains("stream") => "centos-stream",
         "centos" => "centos",
         "debian" => live("debian-live", "debian"),
@@ -60,19 +60,31 @@ fn wanted(row: &Row) -> Option<&'static str> {
         "nixos" => "nixos",
         "ol" => "oracle",
         "opensuse" if row.release.contains("microos") => return None,
+        "opensuse" if has(&["live", "rescue"]) => "opensuse-live",
         "opensuse" if row.release.contains("tumbleweed") => "opensuse-tumbleweed",
         "opensuse" if version(row) == [16] => "opensuse-leap-16",
         "opensuse" => "opensuse-leap",
         "rhel" => "rhel",
-        "rocky" if has(&desktops) => "fedora-live",
+        "rocky" if has(&desktops) => "rocky-live",
         "rocky" => "rocky",
-        "sle" | "sles" | "sled" if version(row) == [16] => "sles-16",
-        "sle" | "sles" | "sled" => "sles",
+        "sle" | "sles" if version(row) == [16] => "sles-16",
+        "sle" | "sles" => "sles",
         "ubuntu" if has(&["live-server"]) => "ubuntu-server",
         "ubuntu" if has(&["server", "alternate", "install"]) => "ubuntu-legacy",
         "ubuntu" => "ubuntu-desktop",
         _ => return None,
     })
+}
+
+/// How the names of a system's recipes begin.
+fn family_name(os: &str) -> &str {
+    match os {
+        "ol" => "oracle",
+        "sle" => "sles",
+        "alpinelinux" => "alpine",
+        "archlinux" => "arch",
+        other => other,
+    }
 }
 
 /// The numbers in front of a release that make its major version: `[22, 4]` of ubuntu22.04.
@@ -116,6 +128,10 @@ fn real_media_get_the_right_recipe_or_none() {
         let (want, got) = (wanted(row), said["recipe"].as_str());
         known += usize::from(want.is_some());
         let or = said["or"].as_array().unwrap();
+        let names = got.into_iter().chain(or.iter().filter_map(Value::as_str));
+        wrong.extend(
+            names.filter(|n| !n.starts_with(family_name(row.os))).map(|n| format!("{told}: {n}")),
+        );
         match (want, got) {
             (None, None) => continue,
             (Some(_), None) => {
@@ -170,19 +186,43 @@ fn read(volume_id: &str) -> Option<Reading> {
 #[test]
 fn labels_of_media_to_come_and_of_rarer_ones_are_known() {
     for (volume_id, recipe, version, arch) in [
+        ("AlmaLinux-8-4-beta-1-x86_64-dvd", "almalinux", "8.4", "x86_64"),
+        ("AlmaLinux-10_2-x86_64-Live-KDE", "almalinux-live", "10.2", "x86_64"),
+        ("AlmaLinux-Kitten-10-x86_64-Live-", "almalinux-live", "10", "x86_64"),
+        ("AlmaLinux-10-1-aarch64-Live-GNOM", "almalinux-live", "10.1", "aarch64"),
+        ("Rocky-8-4-beta-x86_64-dvd", "rocky", "8.4", "x86_64"),
+        ("Rocky-8-10-aarch64-dvd", "rocky", "8.10", "aarch64"),
+        ("Rocky-10-1-ppc64le-dvd", "rocky", "10.1", "ppc64le"),
+        ("Rocky-8-5-Workstation", "rocky-live", "8.5", ""),
+        ("Rocky-10-2-Cinnamon", "rocky-live", "10.2", ""),
+        ("CentOS-6.9-x86_64-LiveDVD", "centos-live", "6.9", "x86_64"),
+        ("CentOS-7-x86_64-LiveKDE-2009", "centos-live", "7", "x86_64"),
+        ("RHEL-10-3-BaseOS-x86_64", "rhel", "10.3", "x86_64"),
+        ("RHEL-9-8-0-BaseOS-aarch64", "rhel", "9.8", "aarch64"),
+        ("Fedora-S-dvd-aarch64-44", "fedora", "44", "aarch64"),
+        ("Fedora-E-dvd-s390x-44", "fedora", "44", "s390x"),
+        ("Fedora-WS-Live-44", "fedora-live", "44", ""),
+        ("Fedora-WS-Live-44-B-1-2", "fedora-live", "44", ""),
+        ("Debian 14.0.0 amd64 1", "debian", "14.0.0", "x86_64"),
+        ("Debian 12.13.0 i386 n", "debian", "12.13.0", "i386"),
+        ("Ubuntu 26.04 LTS amd64", "ubuntu-desktop", "26.04", "x86_64"),
+        ("Ubuntu-Server 25.10 arm64", "ubuntu-server", "25.10", "aarch64"),
+        ("Install-Leap-16.1-x86_64", "opensuse-leap-16", "16.1", "x86_64"),
+        ("openSUSE_Leap_15.6_Rescue_CD", "opensuse-live", "15.6", ""),
+        ("openSUSE_Tumbleweed_XFCE_Live", "opensuse-live", "", ""),
         ("AlmaLinux-11-0-x86_64-dvd", "almalinux", "11.0", "x86_64"),
         ("AlmaLinux-10-1-x86_64_v2-dvd", "almalinux", "10.1", "x86_64"),
         ("AlmaLinux_11_2_ppc64le_dvd", "almalinux", "11.2", "ppc64le"),
         ("AlmaLinux-Kitten-11-riscv64", "almalinux", "11", "riscv64"),
-        ("AlmaLinux-11-0-x86_64-Live-COSM", "fedora-live", "11.0", "x86_64"),
+        ("AlmaLinux-11-0-x86_64-Live-COSM", "almalinux-live", "11.0", "x86_64"),
         ("Rocky-10-2-riscv64-dvd", "rocky", "10.2", "riscv64"),
-        ("Rocky-10-1-Workstation-Lite", "fedora-live", "10.1", ""),
+        ("Rocky-10-1-Workstation-Lite", "rocky-live", "10.1", ""),
         ("RHEL-11-0-0-BaseOS-s390x", "rhel", "11.0", "s390x"),
         ("RHEL-7.9 Workstation.x86_64", "rhel", "7.9", "x86_64"),
         ("RHEL/4-U8 i386 DVD", "rhel", "4", "i386"),
         ("RHEL_9_4_0_BaseOS_ppc64le", "rhel", "9.4", "ppc64le"),
         ("RHELSA-7.1 Server.aarch64", "rhel", "7.1", "aarch64"),
-        ("CentOS-7-x86_64-GNOME-1611", "fedora-live", "7", "x86_64"),
+        ("CentOS-7-x86_64-GNOME-1611", "centos-live", "7", "x86_64"),
         ("CentOS-Stream-11-BaseOS-x86_64", "centos-stream", "11", "x86_64"),
         ("CentOS_5.11_Final", "centos", "5.11", ""),
         ("CentOS-8-5-2111-aarch64-dvd", "centos", "8.5", "aarch64"),
@@ -202,7 +242,12 @@ fn labels_of_media_to_come_and_of_rarer_ones_are_known() {
         ("Fedora-Games_suite-Live-x86_64-4", "fedora-live", "", "x86_64"),
         ("Fedora-i3-Live-45-1-3", "fedora-live", "45", ""),
         ("fedora-coreos-44.20260510.3.1", "fedora-coreos", "44", ""),
-        ("rhcos-419.96.202603051234-0", "rhcos", "419.96", ""),
+        ("rhcos-418.94.202502100215-0", "rhcos", "4.18", ""),
+        ("rhcos-47.83.202103251640-0", "rhcos", "4.7", ""),
+        ("rhcos-9.8.20260523-0", "rhcos", "9.8", ""),
+        ("scos-419.9.202502051234-0", "rhcos", "4.19", ""),
+        ("scos-10.0.20260523-0", "rhcos", "10.0", ""),
+        ("scos-9.0.20250510-0", "rhcos", "9.0", ""),
         ("Debian 14.1.0 riscv64 n", "debian", "14.1.0", "riscv64"),
         ("Debian 13.2.0 p64el 1", "debian", "13.2.0", "ppc64le"),
         ("Debian 4.0 r9 i386 Bin-1", "debian", "4.0", "i386"),
@@ -219,12 +264,11 @@ fn labels_of_media_to_come_and_of_rarer_ones_are_known() {
         ("Xubuntu 26.04 LTS amd64", "ubuntu-desktop", "26.04", "x86_64"),
         ("openSUSE-Leap-15.6-DVD-aarch6471", "opensuse-leap", "15.6", "aarch64"),
         ("openSUSE-Leap-42.1-DVD-x86_64026", "opensuse-leap", "42.1", "x86_64"),
-        ("openSUSE_13.2_GNOME_Live", "opensuse-leap", "13.2", ""),
+        ("openSUSE_13.2_GNOME_Live", "opensuse-live", "13.2", ""),
         ("openSUSE-Tumbleweed-NET-aarch644", "opensuse-tumbleweed", "", "aarch64"),
         ("Install-Leap-16.2-aarch64", "opensuse-leap-16", "16.2", "aarch64"),
         ("Install-SUSE-SLE-17-x86_64", "sles-16", "17", "x86_64"),
         ("SLE-15-SP8-Online-x86_6412.1.001", "sles", "15-SP8", "x86_64"),
-        ("SLED-11-SP4-DVD-x86_6412211", "sles", "11-SP4", "x86_64"),
         ("alpine-std 3.24.1 loongarch64", "alpine", "3.24.1", "loongarch64"),
         ("alpine-virt 4.0.0_rc1 x86_64", "alpine", "4.0.0", "x86_64"),
         ("alpine-std 20260401 aarch64", "alpine", "edge", "aarch64"),
@@ -275,8 +319,28 @@ fn look_alikes_and_strangers_stay_unknown() {
         "Navy-8-6-x86_64-dvd",
         "Springdale-9-x86_64",
         "SL-7-9-x86_64-dvd",
+        "SL 7.9 x86_64",
+        "Scientific Linux 6.10 x86_64",
+        "OEL-5.11 x86_64 DVD",
+        "Enterprise-R5-U11-Server-x86_64",
+        "OLVM-4.5-x86_64",
+        "CloudLinux-9-4-x86_64-dvd",
+        "VzLinux-9-x86_64-dvd",
+        "Amazon-Linux-2023-x86_64",
+        "RED-OS-8.0-x86_64",
+        "ROSA-Fresh-12-x86_64",
+        "RHGS-3.5 RHEL-7.9 x86_64",
+        "CentOS-Atomic-Host-7-Installer",
+        "AlmaLinux-Cloud-9-x86_64",
+        "Fedora-Asahi-Remix-42",
+        "Ultramarine-Live-43",
+        "risiOS-Live-42",
+        "Silverblue-43",
         "RHVH-4.4-20220504.0-RHVH-x86_64",
         "XCP-ng 8.3.0",
+        // A Desktop before 15: another product than the server's.
+        "SLED-11-SP4-DVD-x86_6412211",
+        "SLE-12-SP5-Desktop-DVD-x86_64029",
         "SLE-Micro-5.5-DVD-x86_6427.2.001",
         "SLE-15-SP1-Packages-x86_64.001",
         "SUSE-MicroOS-5.2-DVD-x86_649.001",
@@ -285,7 +349,13 @@ fn look_alikes_and_strangers_stay_unknown() {
         "openSUSE-Leap-Micro-5.5-DVD",
         "Install-Leap-Micro-6.2-x86_64",
         "MANJARO_KDE_2600",
+        "MANJARO_GNOME_2610",
         "EOS_202601",
+        "ENDEAVOUROS_202601",
+        "CACHYOS_202601",
+        "BLACKARCH_202601",
+        "ARCOLINUX_202601",
+        "GARUDA_DR460NIZED",
         "ARCHLABS_202601",
         "ARTIX_202601",
         "VOID_LIVE",
@@ -298,6 +368,44 @@ fn look_alikes_and_strangers_stay_unknown() {
         "OpenBSD/amd64   7.9 Install CD",
         "NETBSD_101",
         "Mageia-9-x86_64",
+        "Mageia-9-Live-Plasma-x86_64",
+        "Mandriva-2011-x86_64",
+        "OpenMandriva.6.0.x86_64",
+        "ALT p11 Workstation x86_64",
+        "ALT Linux 11.0 Simply",
+        "Debian-Installer-Deepin 25",
+        "deepin 25",
+        "Parrot security 6.4",
+        "kali-linux-2026.1-live-amd64",
+        "Tails 7.4 - 20260101",
+        "Raspberry Pi Desktop",
+        "MX-25_x64",
+        "antiX-26_x64-full",
+        "Proxmox Backup Server 4.1",
+        "PDM",
+        "XenServer 8",
+        "XCP-NG_83",
+        "ESXI-9.0.1.0-24957456-STANDARD",
+        "SSS_X64FREE_EN-US_DV5",
+        "CPBA_X64FRE_EN-US_DV9",
+        "15_0_RELEASE_AMD64_CD",
+        "15_0_RELEASE_ARM64_DVD",
+        "DragonFly v6.4.2",
+        "OPNSENSE_INSTALL",
+        "PFSENSE",
+        "TRUENAS",
+        "KAIROS_LIVE",
+        "Whonix",
+        "Univention 5.2",
+        "Clonezilla-live 3.3.0-33-amd64",
+        "GParted-live",
+        "SystemRescueCd",
+        "TALOSX",
+        "VyOS-custom build",
+        "AlmaLinux",
+        "Rocky",
+        "openSUSE",
+        "Debian",
         "Endless-OS-6-0-0-en",
         "ALT Server 11.0 x86_64",
         "Qubes-R4-3-0-x86_64",
@@ -344,15 +452,45 @@ fn a_table_may_be_short_junk_and_in_any_order() {
     let keys = |v: &Value| v.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert!(rows.iter().all(|r| keys(r) == keys(&rows[0])));
     assert_eq!(matched(b"volume_id\n"), [Value::Null; 0]);
+    let quoted = b"\"application_id\"\t\"volume_id\"\r\n\"\"\t\"Rocky-9-4-x86_64-dvd\"\r\n";
+    assert_eq!(matched(quoted)[0]["recipe"], "rocky");
     for (table, words) in [
         (&b"os\trelease\nx\ty\n"[..], "-:1: the first line names no column volume_id"),
         (&b""[..], "-:1: the first line names no column volume_id"),
-        (&[&b"volume_id\n"[..], &vec![b'x'; 2 << 20]].concat(), "-:2: the line is over 1 MiB"),
+        (&vec![b'x'; 2 << 20], "-:1: the line is over 1 MiB"),
     ] {
         let o = run(&["recipe", "match", "--tsv", "-"], table);
         let err = String::from_utf8_lossy(&o.stderr).into_owned();
         assert_eq!(o.status.code(), Some(2), "{err}");
         assert!(err.contains(words), "{err}");
+    }
+}
+
+#[test]
+fn a_row_that_is_too_long_is_told_and_the_others_are_read() {
+    let long = |end: &[u8]| [&vec![b'x'; 3 << 20][..], end].concat();
+    let just = [&b"volume_id\nPVE\n"[..], &vec![b'x'; 1 << 20], b"\nPVE\n"].concat();
+    for (table, bad) in [
+        ([&b"volume_id\nPVE\n"[..], &long(b"\n"), b"PVE\n"].concat(), 3),
+        ([&b"volume_id\nPVE\nPVE\n"[..], &long(b"")].concat(), 4),
+        (just, 3),
+    ] {
+        let o = run(&["recipe", "match", "--tsv", "-"], &table);
+        let err = String::from_utf8_lossy(&o.stderr).into_owned();
+        assert_eq!((o.status.code(), err), (Some(1), format!("-:{bad}: the line is over 1 MiB\n")));
+        let rows: Vec<Value> = String::from_utf8(o.stdout)
+            .unwrap()
+            .lines()
+            .map(|l| serde_json::from_str(l).unwrap())
+            .collect();
+        for (at, row) in rows.iter().enumerate() {
+            let known = row["recipe"].as_str();
+            assert_eq!(
+                (row["line"].as_u64(), known.is_none()),
+                (Some(at as u64 + 2), at + 2 == bad)
+            );
+        }
+        assert_eq!(rows.len(), 3);
     }
 }
 
@@ -396,5 +534,15 @@ fn a_recipe_of_ones_own_brings_its_labels() {
         let o = run(&["recipe", "match", "--recipes", folder, "--volume-id", id], b"");
         let text = String::from_utf8(o.stdout).unwrap();
         assert_eq!(text.split_whitespace().next(), Some(recipe), "{id}: {text}");
+    }
+    write("bad", r"AlmaLinux-9-\d+-.*");
+    for (name, code, words) in [
+        ("acme", 0, "nothing to complain about"),
+        ("bad", 1, "bad.toml:8: error: labels of this shape can be recipe \"almalinux"),
+    ] {
+        let file = format!("{folder}/{name}.toml");
+        let o = run(&["recipe", "lint", &file], b"");
+        let text = String::from_utf8(o.stdout).unwrap();
+        assert!(o.status.code() == Some(code) && text.contains(words), "{text}");
     }
 }

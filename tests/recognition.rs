@@ -20,6 +20,7 @@ fn known(tree: &Tree, volume_id: &str) -> Identity {
 const WANTED: &[(&str, &str, &str, &str, &str)] = &[
     ("almalinux-10-dvd", "AlmaLinux", "10.0", "dvd", "almalinux"),
     ("almalinux-9-dvd", "AlmaLinux", "9.4", "dvd", "almalinux"),
+    ("almalinux-live-9", "AlmaLinux", "9.4", "live", "almalinux-live"),
     ("alpine-3.20", "Alpine Linux", "3.20.3", "standard", "alpine"),
     ("arch-202402", "Arch Linux", "2024.02.01", "", "arch"),
     ("centos-7-dvd", "CentOS", "7.9", "dvd", "centos"),
@@ -84,7 +85,13 @@ fn every_fixture_gets_its_recipe() {
         assert_eq!(s.recipe.name, recipe, "{name}: {:?}", s.evidence);
         assert!(!s.evidence.is_empty());
         // These have only their label to speak for them.
-        let by_label = ["generic-linux", "opensuse-leap-16-agama", "sles-16-full", "talos-1.7"];
+        let by_label = [
+            "almalinux-live-9",
+            "generic-linux",
+            "opensuse-leap-16-agama",
+            "sles-16-full",
+            "talos-1.7",
+        ];
         assert_eq!(s.assumed, by_label.contains(&name), "{name}");
         let files = s.recipe.boot_files(&tree);
         // Of those that need a pair from elsewhere, Ubuntu's server medium brings one itself.
@@ -156,7 +163,9 @@ fn families_speak_for_every_fixture() {
             },
             "gentoo-2023" | "gentoo-2026" | "nixos-24.05" => Hosted::default(),
             "debian-live-12" | "vyos-1.5" => only(&["live/filesystem.squashfs"]),
-            "fedora-live-40" | "opensuse-leap-16-agama" => only(&["LiveOS/squashfs.img"]),
+            "almalinux-live-9" | "fedora-live-40" | "opensuse-leap-16-agama" => {
+                only(&["LiveOS/squashfs.img"])
+            }
             "alpine-3.20" => only(&[
                 "apks/x86_64/APKINDEX.tar.gz",
                 "apks/x86_64/alpine-base-3.20.3-r0.apk",

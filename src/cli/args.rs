@@ -294,8 +294,10 @@ Confidence is high where another field names the vendor too, medium where only
 the volume id speaks, low where media of the recipes in \"or\" have the same label.
 
 FILE's first line names its columns: volume_id, and as far as there are any
-system_id, publisher_id, data_preparer_id, application_id; others are passed
-over. Each line after it becomes a line of JSON, unknown ones too; exit 0.")]
+system_id, publisher_id, data_preparer_id, application_id, in any order; others
+are passed over. Cells may be quoted. Each line after it becomes a line of JSON,
+unknown ones too. Exit 0, or 1 where a line was too long to read: it is told of
+by its number, and the rest is read all the same.")]
 pub struct MatchArgs {
     /// Volume identifier
     #[arg(long, value_name = "TEXT", required_unless_present = "tsv")]

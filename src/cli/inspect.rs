@@ -384,7 +384,8 @@ mod tests {
 
     #[test]
     fn the_label_is_a_second_opinion() {
-        let labels = crate::recipe::label::labels(&[]).expect("labels");
+        let recipes = crate::recipe::bundled().expect("recipes");
+        let labels = crate::recipe::label::labels(&recipes).expect("labels");
         let told = |volume_id: &str, version: &str, chosen| {
             let volume = VolumeLabels { volume_id: volume_id.into(), ..VolumeLabels::default() };
             let version = Fact { value: version.into(), evidence: "x".into(), assumed: false };

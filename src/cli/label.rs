@@ -7,6 +7,7 @@ use crate::media::identity::VolumeLabels;
 use crate::media::labels::{Labels, Reading};
 use crate::recipe::label;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -87,7 +88,8 @@ fn as_json(reading: &std::result::Result<Reading, String>) -> Value {
     }
 }
 
-/// Reads a table and prints a line for each of its rows, in order.
+/// Reads a table and prints a line for each of its rows, in order. A row that can't be read is told of
+/// by its number, unknown, and makes the exit code 1; the others are none the worse.
 fn table(labels: &Labels, file: &Path) -> Result<Outcome> {
     let name = file.display().to_string();
     let input: Box<dyn Read> = match name.as_str() {
@@ -95,16 +97,31 @@ fn table(labels: &Labels, file: &Path) -> Result<Outcome> {
         _ => Box::new(File::open(file).map_err(|e| Error::io("can't open", e).source_name(&name))?),
     };
     let mut lines = Lines { input: BufReader::new(input), name, number: 0 };
-    let head = lines.next().transpose()?.unwrap_or_default();
+    let fault = |lines: &Lines, what: &str| {
+        Error::usage(what.to_owned())
+            .source_name(format!("{}:{}", lines.name, lines.number.max(1)))
+            .hint("a tab between columns, their names in the first line, volume_id among them")
+    };
+    let head = lines.next().transpose()?.unwrap_or_else(|| Ok(String::new()));
+    let head = head.map_err(|what| fault(&lines, what))?;
     let columns = Columns::from_head(&head)
-        .ok_or_else(|| lines.fault("the first line names no column volume_id"))?;
-    let mut out = String::new();
+        .ok_or_else(|| fault(&lines, "the first line names no column volume_id"))?;
+    let (mut out, mut outcome) = (String::new(), Outcome::Done);
     while let Some(line) = lines.next().transpose()? {
-        let volume = columns.of(&line);
+        let (volume, reading) = match line {
+            Ok(line) => {
+                let volume = columns.of(&line);
+                let reading = labels.read(&volume);
+                (volume, reading)
+            }
+            Err(what) => {
+                eprintln!("{}:{}: {what}", term::safe(&lines.name), lines.number);
+                outcome = Outcome::Different;
+                (VolumeLabels::default(), Err(what.to_owned()))
+            }
+        };
         let mut row = json!({"line": lines.number, "volume_id": volume.volume_id});
-        if let (Value::Object(row), Value::Object(reading)) =
-            (&mut row, as_json(&labels.read(&volume)))
-        {
+        if let (Value::Object(row), Value::Object(reading)) = (&mut row, as_json(&reading)) {
             row.extend(reading);
         }
         let _ = writeln!(out, "{row}");
@@ -113,39 +130,38 @@ fn table(labels: &Labels, file: &Path) -> Result<Outcome> {
         }
     }
     term::out(&out);
-    Ok(Outcome::Done)
+    Ok(outcome)
 }
 
-/// Lines of a file as text, whatever bytes they have, counted from 1.
+/// Lines of a file as text, whatever bytes they have, counted from 1; what is wrong with one instead,
+/// where it can't be held.
 struct Lines {
     input: BufReader<Box<dyn Read>>,
     name: String,
     number: usize,
 }
 
-impl Lines {
-    fn fault(&self, what: impl Into<String>) -> Error {
-        Error::usage(what.into())
-            .source_name(format!("{}:{}", self.name, self.number.max(1)))
-            .hint("a tab between columns, their names in the first line, volume_id among them")
-    }
-}
-
 impl Iterator for Lines {
-    type Item = Result<String>;
+    type Item = Result<std::result::Result<String, &'static str>>;
 
-    fn next(&mut self) -> Option<Result<String>> {
+    fn next(&mut self) -> Option<Self::Item> {
         let mut bytes = Vec::new();
         let read = self.input.by_ref().take(LINE + 1).read_until(b'\n', &mut bytes);
         self.number += 1;
-        match read {
-            Err(e) => return Some(Err(Error::io("can't read", e).source_name(&self.name))),
+        let read = match read {
             Ok(0) => return None,
-            Ok(n) if n as u64 > LINE => return Some(Err(self.fault("the line is over 1 MiB"))),
-            Ok(_) => {}
-        }
-        let text = String::from_utf8_lossy(&bytes);
-        Some(Ok(text.trim_end_matches(['\n', '\r']).to_owned()))
+            Ok(n) if n as u64 > LINE => {
+                let rest =
+                    if bytes.ends_with(b"\n") { Ok(0) } else { self.input.skip_until(b'\n') };
+                rest.map(|_| Err("the line is over 1 MiB"))
+            }
+            Ok(_) => {
+                let text = String::from_utf8_lossy(&bytes);
+                Ok(Ok(text.trim_end_matches(['\n', '\r']).to_owned()))
+            }
+            Err(e) => Err(e),
+        };
+        Some(read.map_err(|e| Error::io("can't read", e).source_name(&self.name)))
     }
 }
 
@@ -164,7 +180,7 @@ impl Columns {
         let names: Vec<String> = head
             .trim_start_matches('\u{feff}')
             .split('\t')
-            .map(|n| n.trim().to_ascii_lowercase())
+            .map(|n| unquoted(n).trim().to_ascii_lowercase())
             .collect();
         let at = |any: &[&str]| names.iter().position(|n| any.contains(&n.as_str()));
         Some(Columns {
@@ -181,7 +197,7 @@ impl Columns {
         let fields: Vec<&str> = line.split('\t').collect();
         let field = |at: Option<usize>| {
             let text = at.and_then(|at| fields.get(at)).copied().unwrap_or_default();
-            text.trim_matches([' ', '\0']).to_owned()
+            unquoted(text).trim_matches([' ', '\0']).to_owned()
         };
         VolumeLabels {
             volume_id: field(Some(self.volume_id)),
@@ -190,6 +206,14 @@ impl Columns {
             preparer: field(self.preparer),
             application: field(self.application),
         }
+    }
+}
+
+/// A cell without the quotes that spreadsheets put around it, those in it doubled.
+fn unquoted(cell: &str) -> Cow<'_, str> {
+    match cell.trim().strip_prefix('"').and_then(|c| c.strip_suffix('"')) {
+        Some(inner) => Cow::Owned(inner.replace("\"\"", "\"")),
+        None => Cow::Borrowed(cell),
     }
 }
 
@@ -204,6 +228,11 @@ mod tests {
         assert_eq!(c.of("x\tACME\tDISK\0 \tmore").volume_id, "DISK");
         assert_eq!(c.of("x\tACME").publisher, "ACME");
         assert_eq!(c.of("").volume_id, "");
+        assert_eq!(c.of("\t\"A \"\"B\"\"\"\t\" DISK \"").volume_id, "DISK");
+        assert_eq!(c.of("\t\"A \"\"B\"\"\"\t\" DISK \"").publisher, "A \"B\"");
+        assert_eq!(c.of("\t\"\t\"\"").publisher, "\"");
+        let quoted = Columns::from_head("\u{feff}\"publisher\"\t\"Volume_ID\"").expect("columns");
+        assert_eq!((quoted.volume_id, quoted.publisher), (1, Some(0)));
         assert_eq!(Columns::from_head("os\trelease"), None);
     }
 }

@@ -1,45 +1,16 @@
 //! The recipes' `[[label]]` tables: gathered to read media with, and held against each other.
 
 use super::Recipe;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::media::labels::{LabelShape, Labels, compile, numbers, whole};
 use regex_automata::Anchored;
 use regex_automata::dfa::{Automaton, StartKind, dense};
 use regex_automata::util::{start, syntax};
-use serde::Deserialize;
 use std::collections::HashSet;
 
-/// Label tables that stand beside the recipes: every `recipes/labels/*.toml`, as `build.rs` finds
-/// them. A file holds what the recipe of its name could hold itself.
-pub const BUNDLED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/labels.rs"));
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Tables {
-    #[serde(rename = "label", default)]
-    labels: Vec<LabelShape>,
-}
-
-/// The shapes of `recipes`, and of the bundled tables for those that have none of their own, each
-/// with its recipe's name.
-///
-/// # Errors
-/// Never for what is bundled, as a test shows.
-pub fn shapes(recipes: &[Recipe]) -> Result<Vec<(String, LabelShape)>> {
-    let mut all = Vec::new();
-    for r in recipes {
-        all.extend(r.labels.iter().map(|l| (r.name.clone(), l.clone())));
-    }
-    for (file, text) in BUNDLED {
-        let name = file.trim_end_matches(".toml");
-        if recipes.iter().any(|r| r.name == name && !r.labels.is_empty()) {
-            continue;
-        }
-        let tables: Tables = toml::from_str(text)
-            .map_err(|e| Error::usage(e.message().to_owned()).source_name(file))?;
-        all.extend(tables.labels.into_iter().map(|l| (name.to_owned(), l)));
-    }
-    Ok(all)
+/// The shapes of `recipes`, each with its recipe's name.
+pub fn shapes(recipes: &[Recipe]) -> impl Iterator<Item = (&str, &LabelShape)> {
+    recipes.iter().flat_map(|r| r.labels.iter().map(|l| (r.name.as_str(), l)))
 }
 
 /// The labels that `recipes` know, ready to read media with.
@@ -47,8 +18,7 @@ pub fn shapes(recipes: &[Recipe]) -> Result<Vec<(String, LabelShape)>> {
 /// # Errors
 /// `Usage` for a pattern that is no regular expression.
 pub fn labels(recipes: &[Recipe]) -> Result<Labels> {
-    let shapes = shapes(recipes)?;
-    Labels::new(shapes.iter().map(|(name, shape)| (name.as_str(), shape)))
+    Labels::new(shapes(recipes))
 }
 
 /// What is wrong with one shape: the key that is at fault, and the fault.
@@ -146,7 +116,8 @@ mod tests {
 
     #[test]
     fn no_label_is_of_two_recipes_shapes() {
-        let shapes = shapes(&super::super::bundled().expect("recipes")).expect("shapes");
+        let recipes = super::super::bundled().expect("recipes");
+        let shapes: Vec<_> = shapes(&recipes).collect();
         let outlines: Vec<Outline> = shapes.iter().map(|(_, s)| Outline::of(s)).collect();
         let mut both = Vec::new();
         for (i, (name, shape)) in shapes.iter().enumerate() {

@@ -82,8 +82,15 @@ fn holds(m: &Match, id: &Identity, tree: &Tree) -> std::result::Result<Vec<Strin
 
 type Fit<'r, 'm> = (&'r Recipe, &'m Match, Vec<String>);
 
-/// Of several that fit, the one whose label it is.
+/// Of several that fit, the one that asks for the distribution by name, and of several such the one
+/// whose label it is.
 fn break_tie<'r, 'm>(mut fits: Vec<Fit<'r, 'm>>, id: &Identity) -> Result<Fit<'r, 'm>> {
+    if fits.iter().any(|(_, m, _)| !m.distro.is_empty()) {
+        fits.retain(|(_, m, _)| !m.distro.is_empty());
+    }
+    if fits.len() == 1 {
+        return Ok(fits.swap_remove(0));
+    }
     if let Some(label) = &id.label
         && let Some(at) = fits.iter().position(|(r, _, _)| r.name == label.recipe)
     {
@@ -178,6 +185,21 @@ mod tests {
         let all = super::super::bundled().expect("recipes");
         let e = select(&all, &named("Rocky Linux"), &tree(&["readme"]), false).expect_err("none");
         assert!(e.hint_text().expect("hint").contains("rocky: images/pxeboot/vmlinuz is missing"));
+    }
+
+    #[test]
+    fn who_asks_by_name_goes_before_who_takes_all() {
+        let all = super::super::bundled().expect("recipes");
+        let t = tree(&["LiveOS/squashfs.img", "isolinux/vmlinuz0", "isolinux/initrd0.img"]);
+        for (distro, recipe) in [
+            ("CentOS", "centos-live"),
+            ("AlmaLinux Kitten", "almalinux-live"),
+            ("Rocky Linux", "rocky-live"),
+            ("Scientific Linux", "fedora-live"),
+        ] {
+            let s = select(&all, &named(distro), &t, true).expect("one");
+            assert_eq!(s.recipe.name, recipe, "{distro}");
+        }
     }
 
     #[test]
