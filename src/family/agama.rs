@@ -195,12 +195,8 @@ fn heed_limits(install: &Install, draft: &mut Draft) {
              virtual media; name it in install.disk.devices",
         );
     }
-    if install.disk.raid1 {
-        draft.warn(
-            "The mirror is written from Agama's documentation and was not installed here. It has no swap, \
-             and only its first disk gets boot partitions.",
-        );
-    }
+    let lacks = "It has no swap, and only its first disk gets boot partitions.";
+    super::mirror_unproven(&install.disk, "Agama's", lacks, draft);
     if install.root_password_hash.is_none() && install.ssh_keys.is_empty() {
         draft.cannot(
             "install.root_password_hash",

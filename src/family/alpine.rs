@@ -44,6 +44,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     }
     if *unattended && facts.own_answers.is_none() {
         draft.note(super::wiped(&install.disk));
+        super::mirror_unproven(&install.disk, "setup-disk's", "", draft);
     }
     draft.ram_mib = facts.ram_mib;
     cover(facts, profile, draft);

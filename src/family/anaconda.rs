@@ -44,6 +44,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     answer_file(facts, profile, draft)?;
     if *unattended && facts.own_answers.is_none() {
         draft.note(super::wiped(&install.disk));
+        super::mirror_unproven(&install.disk, "kickstart's", "", draft);
     }
     console::extra(extra_args, draft);
     draft.ram_mib = facts.ram_mib;

@@ -301,6 +301,7 @@ fn autoinstall(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<St
     }
     if *unattended {
         draft.note("No user is made but root.");
+        super::mirror_unproven(disk, "subiquity's and curtin's", "", draft);
     }
     Autoinstall {
         unattended: *unattended,

@@ -198,10 +198,8 @@ fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Resul
         more: &more,
         netplan: facts.netplan,
     };
-    if *unattended && disk.raid1 {
-        draft.warn(
-            "The mirror by partman is written from its documentation and was not installed here.",
-        );
+    if *unattended {
+        super::mirror_unproven(disk, "partman's", "", draft);
     }
     let (network, rest) = (preseed.network_text()?, preseed.rest_text()?);
     let (network, rest) = match way {

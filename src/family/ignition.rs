@@ -149,6 +149,7 @@ pub(super) fn live(
     let disk = d.taken(&profile.install.disk);
     if profile.unattended {
         draft.note(super::wiped(&disk));
+        super::mirror_unproven(&disk, "Butane's", "", draft);
         c.unit(Unit {
             name: "isowright-install.service".into(),
             enabled: Some(true),

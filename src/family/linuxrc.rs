@@ -41,13 +41,9 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     if facts.own_answers.is_none() {
         if *unattended {
             draft.note(super::wiped(&install.disk));
-            if install.disk.raid1 {
-                draft.warn(
-                    "The mirror is written from AutoYaST's documentation and was not installed here. It has \
-                     no swap, and under UEFI only its first disk starts: copy that disk's boot partition to \
-                     the other's.",
-                );
-            }
+            let lacks = "It has no swap, and under UEFI only its first disk starts: copy that disk's boot \
+                         partition to the other's.";
+            super::mirror_unproven(&install.disk, "AutoYaST's", lacks, draft);
         } else {
             draft.note(
                 "YaST shows what it would do to which disk, and waits to be told: \

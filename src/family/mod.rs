@@ -179,6 +179,16 @@ fn wiped(disk: &Disk) -> String {
     format!("WIPED without a question: {}.", disk.words())
 }
 
+/// What is said of a mirror of two disks, for no installer was run with one here: `whose` documentation it
+/// is written from, and what it lacks.
+fn mirror_unproven(disk: &Disk, whose: &str, lacks: &str, draft: &mut Draft) {
+    if disk.raid1 {
+        let text = "documentation and was not installed here.";
+        let lacks = if lacks.is_empty() { String::new() } else { format!(" {lacks}") };
+        draft.warn(format!("The mirror is written from {whose} {text}{lacks}"));
+    }
+}
+
 /// For a live system: all that the profile says of an installation can't be told. `heeds` names the
 /// settings of `install` that it takes all the same.
 fn installs_nothing(

@@ -116,6 +116,7 @@ fn answers(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
             let text = answer_file(facts, install, network, draft)?;
             made(draft, "answer.toml", text, 0o600, "answers, from the profile")?;
             draft.note(super::wiped(&install.disk));
+            super::mirror_unproven(&install.disk, "the installer's", "", draft);
             if network.bond.as_ref().is_some_and(Bond::wants_kernel_names) {
                 draft.warn(
                     "Give the bond's ports by MAC address: eth0 is there only if the installer hands net.ifnames=0 \
