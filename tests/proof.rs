@@ -166,6 +166,23 @@ fn dracut_fetches_a_live_root_over_the_bond_and_starts_it() {
 }
 
 #[test]
+fn a_live_image_that_is_the_root_itself_comes_up_on_an_overlay() {
+    let (Some(iso), Some(())) = (support::material("dracut-live-plain.iso"), support::emulator())
+    else {
+        return;
+    };
+    let tmp = tempfile::tempdir().unwrap();
+    let out = tmp.path().join("live");
+    build(&iso, &out, &[]);
+    let mut o = options(&out, "live: init is running");
+    // What is new here is dracut's part, which no firmware changes.
+    o.firmware = vec![Firmware::Bios];
+    let verdicts = support::boot(&o);
+    all_pass(&verdicts);
+    assert!(verdicts[0].com2.contains("live: root is LiveOS_rootfs / overlay"));
+}
+
+#[test]
 fn a_console_on_the_wrong_port_and_a_missing_initrd_fail_the_command() {
     let (Some(iso), Some(())) = (support::material("el9.iso"), support::emulator()) else { return };
     let tmp = tempfile::tempdir().unwrap();

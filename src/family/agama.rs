@@ -55,9 +55,6 @@ fn source(facts: &Facts, install: &Install, draft: &mut Draft) -> Result<()> {
         let what = "there is no LiveOS/squashfs.img on this medium";
         return Err(Error::new(ErrorKind::NotFound, what));
     }
-    for word in ["${extra_cmdline}", "${isoboot}"] {
-        draft.arg(ArgOp::Remove(word.into()), "the menu's own variable, which is empty");
-    }
     for word in ["iso-scan/filename", "mediacheck", "rd.live.check", "install"] {
         draft.arg(ArgOp::Remove(word.into()), "it looks for a disc that is not there");
     }

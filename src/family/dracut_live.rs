@@ -4,6 +4,12 @@
 //! dracut.cmdline(7), "Booting live images". dracut's livenet module fetches what `root=live:URL`
 //! names, by 100 attempts of five seconds each, and hands it to dmsquash-live; a URL that ends in
 //! `.iso` is attached as a disc. The network is dracut's, so a bond stands before the image comes.
+//!
+//! Up to Fedora 40 the image holds an ext4 image, LiveOS/rootfs.img, behind a device-mapper snapshot. From
+//! 41 on it is the root file system itself, which only an overlayfs makes writable. The vendor's entries
+//! don't say so. dmsquash-live-root finds it out, but tells it to nobody else before dracut 103
+//! (dmsquash-need-overlay.conf), and without systemd in the initrd nothing is mounted then. With a rootfs.img
+//! the argument would change what works (dracut-ng issue 137), so it is said from that version on only.
 
 use super::console::{self, Target};
 use super::draft::{ArgOp, BASE, Cover, Draft, Facts, Hosted};
@@ -12,6 +18,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::dracut;
 use crate::model::network::{Bond, Network};
 use crate::model::profile::Profile;
+
+/// Fedora's first version whose image is the root file system itself. EL's numbers are all below it.
+const FLAT_FROM: u32 = 41;
+/// Every dracut knows this spelling; from 108 on `rd.overlay` is the newer one.
+const OVERLAYFS: &str = "rd.live.overlay.overlayfs=1";
 
 pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
     let Profile {
@@ -36,6 +47,10 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     let root = format!("root=live:{BASE}repo/{image}");
     draft.arg(ArgOp::Set(root), "the system comes over HTTP into memory");
     draft.arg(ArgOp::Set("rd.live.image".into()), "the root is a live image");
+    if facts.major().is_some_and(|m| m >= FLAT_FROM) {
+        let why = "the image is the root file system itself: only an overlayfs makes it writable";
+        draft.arg(ArgOp::Set(OVERLAYFS.into()), why);
+    }
     dracut_network(network, install.hostname.as_deref(), draft);
     if let Some(h) = &install.hostname {
         let word = format!("systemd.hostname={h}");

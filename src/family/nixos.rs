@@ -13,9 +13,6 @@ use crate::error::{Error, Result};
 use crate::model::network::{Address, Network};
 use crate::model::profile::Profile;
 
-/// GRUB's variable for `findiso=`, empty where a disc was started from.
-const ISOBOOT: &str = "${isoboot}";
-
 pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
     let Profile {
         console,
@@ -54,7 +51,7 @@ fn whole_medium(facts: &Facts, draft: &mut Draft) -> Result<()> {
         return Err(Error::unsupported("this medium's initrd finds its disc by a label that is built in")
             .hint("give the published netboot kernel and initrd (--netboot-kernel, --netboot-initrd), and init= of their netboot.ipxe in extra_args"));
     }
-    for word in ["findiso", ISOBOOT, "copytoram"] {
+    for word in ["findiso", "copytoram"] {
         draft.arg(ArgOp::Remove(word.into()), "it looks for a disc that is not there");
     }
     draft.arg(ArgOp::Set(format!("root=/{MEDIUM}")), "the initrd mounts the medium from there");
@@ -75,7 +72,7 @@ fn published_pair(extra_args: &[String], draft: &mut Draft) -> Result<()> {
         return Err(Error::usage("a netboot pair has an init= of its own")
             .hint("copy init=/nix/store/… from its netboot.ipxe to extra_args"));
     }
-    for word in ["init", "root", "findiso", ISOBOOT, "copytoram"] {
+    for word in ["init", "root", "findiso", "copytoram"] {
         draft.arg(ArgOp::Remove(word.into()), "it is the medium's, and the pair is another system");
     }
     Ok(())

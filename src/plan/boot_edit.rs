@@ -4,7 +4,7 @@ use super::{Chosen, Inputs, NetbootPair, Target};
 use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
-use crate::family::draft::{ArgOp, Brought, Draft, Note};
+use crate::family::draft::{ArgEdit, ArgOp, Brought, Draft, Note};
 use crate::format::bzimage::KernelVersion;
 use crate::format::treeinfo::TreeInfo;
 use crate::media::Media;
@@ -234,7 +234,8 @@ fn nothing_to_start() -> Error {
         .hint("`isowright inspect` shows the boot entries and what each one starts")
 }
 
-/// The family's edits on the entry's arguments. Edits that change nothing are not reported.
+/// The family's edits on the entry's arguments, and what is left of the menu's own variables goes. Edits
+/// that change nothing are not reported.
 ///
 /// # Errors
 /// `Unsupported` where the command line gets longer than a PC's kernel takes.
@@ -256,6 +257,12 @@ pub fn edit(start: &Start, draft: &Draft) -> Result<Chosen> {
             edits.push(e.clone());
         }
     }
+    for word in vendor.words().map(|w| w.raw).filter(|w| has_variable(w)) {
+        if c.remove_where(|w| w.raw == word) > 0 {
+            let reason = "a variable of the medium's own menu, which has no value here".into();
+            edits.push(ArgEdit { op: ArgOp::Remove(word.to_owned()), reason });
+        }
+    }
     let cmdline = c.as_str().trim().to_owned();
     // arch/x86 COMMAND_LINE_SIZE is 2048 with the final NUL; BIOS loaders cut it without a word.
     if cmdline.len() > 2047 - 200 {
@@ -275,7 +282,65 @@ pub fn edit(start: &Start, draft: &Draft) -> Result<Chosen> {
     })
 }
 
+/// True for a word of a menu that GRUB was to fill in, and whose value the menu does not say: iPXE would
+/// take `${name}` for a variable of its own, and the kernel `$name` for what it is.
+fn has_variable(word: &str) -> bool {
+    let name = word.trim_matches('"').strip_prefix('$');
+    let is_name = |n: &str| {
+        n.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    word.contains("${") || name.is_some_and(is_name)
+}
+
 /// What `uname -r` will say of a kernel, where it tells.
 fn release(kernel: &Content) -> Option<String> {
     KernelVersion::read(kernel).ok()?.map(|v| v.release().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edited(vendor: &str, ops: &[ArgOp]) -> (String, Vec<String>) {
+        let piece = Piece {
+            content: Content::from(Vec::new()),
+            origin: Origin::Made,
+            reason: String::new(),
+        };
+        let start = Start {
+            entry: None,
+            kernel: piece,
+            initrds: Vec::new(),
+            cmdline: Cmdline::parse(vendor).expect("command line"),
+            notes: Vec::new(),
+        };
+        let mut draft = Draft::default();
+        for op in ops {
+            draft.arg(op.clone(), "wish");
+        }
+        let c = edit(&start, &draft).expect("edit");
+        let gone = c.edits.iter().filter_map(|e| match &e.op {
+            ArgOp::Remove(w) => Some(w.clone()),
+            _ => None,
+        });
+        (c.cmdline, gone.collect())
+    }
+
+    #[test]
+    fn variables_of_the_menu_do_not_reach_the_script() {
+        let set = [ArgOp::Set("root=live:http://h/x".into())];
+        let vendor = "${extra_cmdline} $isoboot root=live:CDLABEL=${label} a=$b x=${y}z quiet";
+        let (cmdline, gone) = edited(vendor, &set);
+        assert_eq!(cmdline, "root=live:http://h/x a=$b quiet");
+        assert_eq!(gone, ["${extra_cmdline}", "$isoboot", "x=${y}z"]);
+        assert_eq!(edited("$6 a$ $ quiet", &[]), ("$6 a$ $ quiet".into(), Vec::new()));
+    }
+
+    #[test]
+    fn a_variable_that_the_operator_asks_for_is_refused_later() {
+        let (cmdline, gone) = edited("quiet", &[ArgOp::Append("x=${net0/mac}".into())]);
+        assert_eq!((cmdline.as_str(), gone.len()), ("quiet x=${net0/mac}", 0));
+        assert!(crate::format::ipxe::args(&cmdline).is_err());
+    }
 }
