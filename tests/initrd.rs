@@ -761,3 +761,16 @@ fn a_bomb_of_any_codec_stays_within_memory_and_seconds() {
     let file = write(tmp.path(), "window", &long);
     fails(&["ls", &file], &["too much memory"]);
 }
+
+#[test]
+fn a_folder_may_hold_more_files_than_a_process_may_open() {
+    let (tmp, cpio) = hard_tree();
+    let file = write(tmp.path(), "initrd", &cpio);
+    pipe("mkdir many && for n in $(seq 100); do echo $n > many/$n; done", b"", tmp.path());
+    let new = tmp.path().join("new").to_str().unwrap().to_owned();
+    let (bin, many) = (env!("CARGO_BIN_EXE_isowright"), tmp.path().join("many"));
+    let script =
+        format!("ulimit -n 40; {bin} initrd append {file} --folder {} -o {new}", many.display());
+    pipe(&script, b"", tmp.path());
+    assert_eq!(ok(&["cat", &new, "77"]), "77\n");
+}

@@ -4,9 +4,8 @@
 use super::Content;
 use super::path::TreePath;
 use super::source::PathSource;
-use super::tree::{Node, NodeKind, Tree};
+use super::tree::{Node, NodeKind, Special, Tree};
 use crate::error::{Error, Result};
-use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
@@ -21,8 +20,8 @@ const MAX_BYTES: u64 = 4 << 30;
 /// times are not kept.
 ///
 /// # Errors
-/// `NotFound` or `Usage` where it is no folder; `Unsupported` for a device, a pipe or a socket, and
-/// above 100,000 names or 4 GiB; `Io` for what can't be read.
+/// `NotFound` or `Usage` where it is no folder; `Unsupported` for a device or a socket, and above 100,000
+/// names or 4 GiB; `Io` for what can't be read.
 pub fn read(dir: &Path) -> Result<Tree> {
     let at = |p: &TreePath, e: Error| {
         let e = if p.is_root() { e } else { e.path(p) };
@@ -57,7 +56,11 @@ pub fn read(dir: &Path) -> Result<Tree> {
     Ok(nodes.into_iter().collect())
 }
 
-fn node(path: &Path) -> Result<Node> {
+/// What lies at `path`, itself and not where a link leads.
+///
+/// # Errors
+/// `Io`, `NotFound`; `Unsupported` for a device or a socket.
+pub fn node(path: &Path) -> Result<Node> {
     let meta = path.symlink_metadata().map_err(|e| Error::io("can't stat", e))?;
     let kind = match meta.file_type() {
         t if t.is_dir() => NodeKind::Dir,
@@ -66,18 +69,15 @@ fn node(path: &Path) -> Result<Node> {
             let target = path.read_link().map_err(|e| Error::io("can't read the link", e))?;
             NodeKind::Symlink(target.as_os_str().as_bytes().to_vec())
         }
-        _ => return Err(Error::unsupported(format!("{} can't be taken along", special(&meta)))),
+        t if t.is_fifo() => NodeKind::Special(Special::Fifo),
+        t => {
+            let what = if t.is_socket() { "a socket" } else { "a device node" };
+            return Err(Error::unsupported(format!("{what} can't be taken along"))
+                .hint("the kernel makes devices in /dev by itself"));
+        }
     };
     let mode = if meta.is_symlink() { 0o777 } else { meta.mode() & 0o7777 };
     Ok(Node { kind, mode, mtime: None })
-}
-
-fn special(meta: &Metadata) -> &'static str {
-    match meta.file_type() {
-        t if t.is_socket() => "a socket",
-        t if t.is_fifo() => "a named pipe",
-        _ => "a device node",
-    }
 }
 
 #[cfg(test)]
@@ -94,11 +94,15 @@ mod tests {
         fs::write(d.join("lib/a"), "abc").expect("write");
         fs::set_permissions(d.join("lib/a"), fs::Permissions::from_mode(0o4750)).expect("chmod");
         symlink("../nowhere", d.join("lib/link")).expect("link");
+        let pipe = std::process::Command::new("mkfifo").arg(d.join("lib/pipe")).status();
+        assert!(pipe.expect("mkfifo").success());
         let t = read(d).expect("folder");
         let show = |(p, n): (&TreePath, &Node)| format!("{p} {:o} {}", n.mode, n.size());
         let got: Vec<String> = t.iter().filter(|(_, n)| !n.is_dir()).map(show).collect();
-        assert_eq!(got, ["lib/a 4750 3", "lib/link 777 10"]);
-        assert_eq!(t.len(), 4);
+        assert_eq!(got[..2], ["lib/a 4750 3", "lib/link 777 10"]);
+        let pipe = t.get(&"lib/pipe".parse().expect("path")).expect("pipe");
+        assert!(matches!(pipe.kind, NodeKind::Special(Special::Fifo)));
+        assert_eq!(t.len(), 5);
         let a = t.file(&"lib/a".parse().expect("path")).expect("file").clone();
         assert_eq!(a.read_all(10).expect("read"), b"abc");
         fs::write(d.join("lib/a"), "abcd").expect("write");
