@@ -5,7 +5,9 @@
 mod support;
 
 use isowright::content::Content;
-use isowright::content::tree::Node;
+use isowright::content::source::ReadAt;
+use isowright::content::tree::{Node, Tree};
+use isowright::format::compress::{self, Codec};
 use isowright::format::cpio;
 use isowright::media::Media;
 use isowright::model::hosts::Hosts;
@@ -14,9 +16,11 @@ use isowright::plan::{self, NetbootPair, Plan, Target, render};
 use isowright::recipe::{self, select};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
 const EXAMPLE: &str = include_str!("../profiles/hosts.toml");
 const WIPING: [&str; 5] =
@@ -78,7 +82,16 @@ fn tried(
     if let Some(bytes) = initrd {
         tree.insert("images/pxeboot/initrd.img".parse().unwrap(), Node::file(bytes.to_vec()));
     }
-    let media = Media::of_tree(&format!("{name}.iso"), &volume_id, tree);
+    of_tree(name, (tree, &volume_id), hosts, profile)
+}
+
+fn of_tree(
+    name: &str,
+    (tree, volume_id): (Tree, &str),
+    hosts: &str,
+    profile: &Profile,
+) -> isowright::Result<Plan> {
+    let media = Media::of_tree(&format!("{name}.iso"), volume_id, tree);
     let recipes = recipe::bundled().unwrap();
     let labels = recipe::label::labels(&recipes).unwrap();
     let (docs, identity) = (media.boot_docs(), media.identity(&labels));
@@ -148,6 +161,9 @@ fn table(n: usize) -> String {
     s
 }
 
+/// What a host with four ports and an address of its own adds beside its answers, in bytes.
+const PER_HOST: usize = 1700;
+
 #[test]
 fn a_thousand_hosts_add_their_answers_and_no_kernel_or_initrd() {
     let (one, thousand) = (folder("hosts.csv", &table(1)), folder("hosts.csv", &table(1000)));
@@ -167,7 +183,10 @@ fn a_thousand_hosts_add_their_answers_and_no_kernel_or_initrd() {
     let answers: usize =
         big.iter().filter(|(p, _)| p.starts_with("answers")).map(|(_, b)| b.len()).sum();
     let rest = bytes(&big) - bytes(&small) - answers;
-    assert!(rest < 1000 * 3000, "{} bytes a host beside its answers", rest / 1000);
+    // Four ports, an address and a name stand in boot.ipxe and grub.cfg; names and digests in the
+    // manifest and SHA256SUMS.
+    assert!(rest < 1000 * PER_HOST, "{} bytes a host beside its answers", rest / 1000);
+    assert!(big[Path::new("boot.ipxe")].len() < 400 << 10, "{}", big[Path::new("boot.ipxe")].len());
     // Debian's are in small initrds, for its big one knows no host.
     let (mut hosts, metal) = (Hosts::default(), Profile::metal().unwrap());
     hosts.add_csv(&table(1000), "hosts.csv").unwrap();
@@ -222,6 +241,7 @@ fn every_family_gives_each_host_its_own_and_an_unlisted_machine_nothing_that_wip
     profile.answers.lenient = true;
     // No family takes all of it: an address and two disks are asked of each.
     let hosts = EXAMPLE.replace("nomodeset", "isowright.test");
+    let mut wrong = Vec::new();
     for name in support::fixtures() {
         let plan = match tried(&name, &hosts, &profile, None) {
             Ok(plan) => plan,
@@ -248,6 +268,14 @@ fn every_family_gives_each_host_its_own_and_an_unlisted_machine_nothing_that_wip
                 assert!(there, "{name}: {path} is not there");
             }
         }
+        // db1 asks for a mirror: who wipes two disks for it says that it was not seen to work here.
+        let said = |words: &str| plan.notes.iter().any(|n| n.warning && n.text.contains(words));
+        let refused =
+            said("install.disk is not") || said("unattended is not") || said("raid1 is not");
+        let mirror = said("The mirror is written from") && said("was not installed here");
+        if !mirror && !refused {
+            wrong.push(format!("{name}: {:?}", plan.notes));
+        }
         for (path, f) in plan.files.iter().filter(|(p, _)| p.to_string().contains("_unlisted")) {
             let bytes = f.content.read_all(64 << 20).unwrap();
             for word in WIPING {
@@ -255,6 +283,7 @@ fn every_family_gives_each_host_its_own_and_an_unlisted_machine_nothing_that_wip
             }
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -315,6 +344,48 @@ fn behind_an_initrd_without_an_end_the_hosts_own_stands_in_front() {
     assert!(text(&plan, "boot.ipxe").contains("initrd=initrd.img initrd=${host}.img "));
     let initrd = &plan.files[&"initrd.img".parse().unwrap()];
     assert_eq!(initrd.content.read_all(100).unwrap(), [0x1f, 0x8b, 8, 0, 1, 0, 0, 0]);
+}
+
+/// Counts the bytes that are read of it.
+struct Counted {
+    bytes: Vec<u8>,
+    read: std::sync::atomic::AtomicU64,
+}
+
+impl ReadAt for Counted {
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read_at(&self, buf: &mut [u8], off: u64) -> std::io::Result<()> {
+        self.read.fetch_add(buf.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        let at = usize::try_from(off).unwrap();
+        buf.copy_from_slice(&self.bytes[at..at + buf.len()]);
+        Ok(())
+    }
+}
+
+#[test]
+fn the_vendors_initrd_is_unpacked_once_for_all_hosts() {
+    let noise: Vec<u8> = (0..1u32 << 18)
+        .flat_map(|i| i.wrapping_mul(0x9e37_79b9).rotate_left(i % 31).to_le_bytes())
+        .collect();
+    let entry = cpio::Entry::file("usr/lib/noise".parse().unwrap(), 0o644, noise);
+    let plain = cpio::archive(&[entry]).unwrap().read_all(2 << 20).unwrap();
+    let mut gzip = compress::Encoder::new(Codec::Gzip, None, 1, Vec::new()).unwrap();
+    gzip.write_all(&plain).unwrap();
+    let bytes = gzip.finish().unwrap();
+    let source = Arc::new(Counted { bytes, read: 0.into() });
+    let mut profile = Profile::metal().unwrap();
+    // casper's script and its data lie in folders, so that both must be held against the vendor's.
+    profile.answers.delivery = Some(isowright::model::profile::Delivery::Initrd);
+    let (mut tree, volume_id) = support::fixture("ubuntu-24.04-live-server");
+    let content = Content::whole(source.clone());
+    tree.insert("casper/initrd".parse().unwrap(), Node::file(content));
+    let plan = of_tree("ubuntu-24.04-live-server", (tree, &volume_id), EXAMPLE, &profile).unwrap();
+    assert!(plan.files.contains_key(&"hosts/web1.example.org.img".parse().unwrap()));
+    let read = source.read.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(read > source.len() && read < source.len() * 3 / 2, "{read} of {}", source.len());
 }
 
 #[test]

@@ -365,15 +365,20 @@ fn names(recipe: &Recipe, id: &Identity) -> (String, String) {
 }
 
 /// Text from a medium for a line of ours, in a plan, a boot script or a menu: what could act on a
-/// terminal, or on iPXE (which knows no quotes), goes.
+/// terminal, or on iPXE, goes. An apostrophe stays: iPXE knows no quotes (split_command of exec.c), and
+/// GRUB is given it quoted. A double quote becomes one, for it ends a title in lines of ours.
 pub fn printable(s: &str) -> String {
     let bad = |c: char| {
         c.is_control()
-            || "$'\"\\`{}".contains(c)
+            || "$\\`{}".contains(c)
             || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    let clean: String =
-        s.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !bad(*c)).collect();
+    let plain = |c: char| match c {
+        '"' => '\'',
+        c if c.is_whitespace() => ' ',
+        c => c,
+    };
+    let clean: String = s.chars().map(plain).filter(|c| !bad(*c)).collect();
     let acts = |w: &&str| matches!(*w, "&&" | "||") || w.starts_with('#');
     clean.split_whitespace().filter(|w| !acts(w)).collect::<Vec<_>>().join(" ")
 }
@@ -426,6 +431,7 @@ mod tests {
             "AlmaLinux shell x net0/mac 9"
         );
         assert_eq!(printable("Install \u{202e}Debian\\"), "Install Debian");
+        assert_eq!(printable("dracut's \"live\" root"), "dracut's 'live' root");
         assert_eq!(printable("Test this media & install"), "Test this media & install");
     }
 }

@@ -12,6 +12,7 @@ use crate::family::draft::{BASE, Body, Draft, Made};
 use crate::format::{cpio, grub, initrd, ipxe};
 use crate::media::Media;
 use crate::model::cmdline::Cmdline;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -112,6 +113,8 @@ pub(super) struct Initrds<'a> {
     dropped: Vec<TreePath>,
     /// Their bytes.
     pub vendor: Vec<Content>,
+    /// What is in them, once somebody asked.
+    inside: OnceCell<initrd::Inside>,
 }
 
 impl<'a> Initrds<'a> {
@@ -125,20 +128,22 @@ impl<'a> Initrds<'a> {
             pieces.push(Piece { content, origin, reason: reason.clone() });
         }
         let theirs: Vec<Content> = pieces.iter().map(|i| i.content.clone()).collect();
-        let (vendor, dropped) = without(theirs, &recipe.initrd.drop)?;
-        Ok(Initrds { media, folders: &target.folders, pieces, dropped, vendor })
+        let (vendor, dropped, inside) = without(theirs, &recipe.initrd.drop)?;
+        Ok(Initrds { media, folders: &target.folders, pieces, dropped, vendor, inside })
     }
 
-    /// What is in them, where one of `files` lies in a folder; it unpacks them, so once is enough.
-    pub fn inside<'m>(
-        &self,
-        files: impl IntoIterator<Item = &'m Made>,
-    ) -> Result<Option<initrd::Inside>> {
-        let nested = |m: &Made| m.path.parent().is_some_and(|p| !p.is_root());
-        match files.into_iter().any(nested) {
-            true => initrd::Inside::of(&initrd::join(&self.vendor)).map(Some),
-            false => Ok(None),
+    /// What is in them. To unpack them takes a second, so it is done once, and only if somebody asks.
+    fn inside(&self) -> Result<&initrd::Inside> {
+        if let Some(i) = self.inside.get() {
+            return Ok(i);
         }
+        let inside = initrd::Inside::of(&initrd::join(&self.vendor))?;
+        Ok(self.inside.get_or_init(|| inside))
+    }
+
+    /// What is in them, where entries could meet it.
+    fn met_by(&self, ours: &[cpio::Entry]) -> Result<Option<&initrd::Inside>> {
+        initrd::may_meet(ours).then(|| self.inside()).transpose()
     }
 
     fn entries<'m>(&self, files: impl IntoIterator<Item = &'m Made>) -> Result<Vec<cpio::Entry>> {
@@ -153,16 +158,17 @@ impl<'a> Initrds<'a> {
     pub fn landed<'m>(
         &self,
         files: impl IntoIterator<Item = &'m Made>,
-        inside: Option<&initrd::Inside>,
     ) -> Result<Vec<cpio::Entry>> {
-        initrd::landed(&self.vendor, inside, self.entries(files)?)
+        let ours = self.entries(files)?;
+        initrd::landed(&self.vendor, self.met_by(&ours)?, ours)
     }
 
     /// All of them with files of ours and the operator's folders, as one file of the tree.
     pub fn extended(&self, files: &[Made]) -> Result<Planned> {
         let mut ours = self.entries(files)?;
         ours.extend(self.folders.iter().flat_map(Folder::entries));
-        let initrd::Appended { content, landed, .. } = initrd::append(&self.vendor, &ours)?;
+        let initrd::Appended { content, landed, .. } =
+            initrd::append_to(&self.vendor, self.met_by(&ours)?, &ours)?;
         let was: u64 = self.vendor.iter().map(Content::len).sum();
         let folders: Vec<Laid> = self.folders.iter().map(Folder::laid).collect();
         let mut reasons: Vec<String> = self.pieces.iter().map(|i| i.reason.clone()).collect();
@@ -190,20 +196,24 @@ impl<'a> Initrds<'a> {
 /// Threads that compress an initrd; their number changes no byte.
 const THREADS: u32 = 2;
 
-/// The vendor's initrds without what must go, and what went. They stay as they are where nothing of it
-/// is there.
-fn without(vendor: Vec<Content>, drop: &[String]) -> Result<(Vec<Content>, Vec<TreePath>)> {
+/// The vendor's initrds without what must go, what went, and what is in them where that is known then. They
+/// stay as they are where nothing of it is there.
+fn without(
+    vendor: Vec<Content>,
+    drop: &[String],
+) -> Result<(Vec<Content>, Vec<TreePath>, OnceCell<initrd::Inside>)> {
     if drop.is_empty() {
-        return Ok((vendor, Vec::new()));
+        return Ok((vendor, Vec::new(), OnceCell::new()));
     }
     let whole = initrd::join(&vendor);
-    let drop = initrd::matching(&initrd::Inside::of(&whole)?, drop)?;
+    let inside = initrd::Inside::of(&whole)?;
+    let drop = initrd::matching(&inside, drop)?;
     if drop.is_empty() {
-        return Ok((vendor, Vec::new()));
+        return Ok((vendor, Vec::new(), OnceCell::from(inside)));
     }
     let options = initrd::Options { drop, threads: THREADS, ..initrd::Options::default() };
     let (new, report) = initrd::repack(&whole, &options, &mut || Ok(Vec::new()), &|_| true)?;
-    Ok((vec![new.into()], report.dropped))
+    Ok((vec![new.into()], report.dropped, OnceCell::new()))
 }
 
 pub(super) fn origin_name(o: &Origin) -> String {
@@ -290,6 +300,9 @@ pub(super) fn ram_guard(mib: u64) -> String {
     )
 }
 
+/// GRUB's configuration, where its built-in prefix leads.
+pub const GRUB_CFG: &str = "grub/grub.cfg";
+
 /// Folders of the medium where UEFI loaders lie, as written there.
 const EFI_BOOT: &str = "EFI/BOOT";
 
@@ -303,14 +316,16 @@ fn grub_route(
     title: &str,
 ) -> Result<()> {
     let text = grub_cfg(title, chosen, draft, inputs.target.base_url.as_deref())?;
-    grub_files(files, inputs, &text)
+    grub_files(files, inputs, &text, &text)
 }
 
-/// The loaders, and the configuration at the places where they look for it.
+/// The loaders, and the configuration at the places where they look for it: `text` at GRUB's usual one,
+/// `beside` where the loaders lie.
 pub(super) fn grub_files(
     files: &mut BTreeMap<TreePath, Planned>,
     inputs: &Inputs,
     text: &str,
+    beside: &str,
 ) -> Result<()> {
     let efi: TreePath = EFI_BOOT.parse()?;
     let trees =
@@ -343,10 +358,8 @@ pub(super) fn grub_files(
             break;
         }
     }
-    for to in ["grub/grub.cfg", "EFI/BOOT/grub.cfg"] {
-        if to.starts_with("EFI") && !found {
-            continue;
-        }
+    let places = [(GRUB_CFG, text), ("EFI/BOOT/grub.cfg", beside)];
+    for (to, text) in places.into_iter().take(if found { 2 } else { 1 }) {
         let mut f = made(text.as_bytes().to_vec(), "UEFI HTTP Boot without iPXE");
         f.role = Role::EntryPoint;
         add(files, to.parse()?, f)?;
@@ -357,10 +370,11 @@ pub(super) fn grub_files(
 fn grub_cfg(title: &str, chosen: &Chosen, draft: &Draft, base: Option<&str>) -> Result<String> {
     let Grub { mut text, device, url } = grub_prologue(title, draft, base);
     let args = grub_args(&chosen.cmdline, &url)?;
+    let quoted = grub::quote(title);
     let _ = write!(
         text,
         "set default=0\nset timeout=5\n\
-         menuentry '{title}' {{\n\
+         menuentry {quoted} {{\n\
          \tlinux {device}/{KERNEL} {args}\n\
          \tinitrd {device}/{INITRD}\n\
          }}\n"

@@ -10,6 +10,7 @@ use crate::model::network::Mac;
 use crate::plan::hosts::HostPlan;
 use crate::plan::{Origin, Plan, Planned, Source};
 use serde::{Deserialize, Serialize};
+use std::io::{self, Write};
 
 /// What a tree holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +106,65 @@ impl FileRow {
     }
 }
 
+/// JSON with a line for each member of the manifest and for each row of its lists, for a tree of a thousand
+/// hosts has two thousand rows.
+#[derive(Default)]
+struct RowPerLine {
+    depth: usize,
+}
+
+impl RowPerLine {
+    /// Levels that stand on lines of their own.
+    const LINES: usize = 2;
+
+    fn next<W: Write + ?Sized>(&self, w: &mut W, first: bool) -> io::Result<()> {
+        let comma = if first { "" } else { "," };
+        if self.depth > Self::LINES {
+            return w.write_all(comma.as_bytes());
+        }
+        write!(w, "{comma}\n{:1$}", "", self.depth)
+    }
+
+    fn begin<W: Write + ?Sized>(&mut self, w: &mut W, with: &[u8]) -> io::Result<()> {
+        self.depth += 1;
+        w.write_all(with)
+    }
+
+    fn end<W: Write + ?Sized>(&mut self, w: &mut W, with: &[u8]) -> io::Result<()> {
+        self.depth -= 1;
+        if self.depth == 0 {
+            w.write_all(b"\n")?;
+        }
+        w.write_all(with)
+    }
+}
+
+impl serde_json::ser::Formatter for RowPerLine {
+    fn begin_array<W: Write + ?Sized>(&mut self, w: &mut W) -> io::Result<()> {
+        self.begin(w, b"[")
+    }
+
+    fn end_array<W: Write + ?Sized>(&mut self, w: &mut W) -> io::Result<()> {
+        self.end(w, b"]")
+    }
+
+    fn begin_array_value<W: Write + ?Sized>(&mut self, w: &mut W, first: bool) -> io::Result<()> {
+        self.next(w, first)
+    }
+
+    fn begin_object<W: Write + ?Sized>(&mut self, w: &mut W) -> io::Result<()> {
+        self.begin(w, b"{")
+    }
+
+    fn end_object<W: Write + ?Sized>(&mut self, w: &mut W) -> io::Result<()> {
+        self.end(w, b"}")
+    }
+
+    fn begin_object_key<W: Write + ?Sized>(&mut self, w: &mut W, first: bool) -> io::Result<()> {
+        self.next(w, first)
+    }
+}
+
 impl Manifest {
     /// The manifest of a plan that was written.
     pub fn new(plan: &Plan, files: Vec<FileRow>) -> Self {
@@ -133,10 +193,14 @@ impl Manifest {
     /// # Errors
     /// `Io` where it can't be spelled as JSON.
     pub fn to_json(&self) -> Result<String> {
-        let mut s = serde_json::to_string_pretty(self)
-            .map_err(|e| Error::new(crate::ErrorKind::Io, "can't write the manifest").because(e))?;
-        s.push('\n');
-        Ok(s)
+        let wrong = |e: Box<dyn std::error::Error + Send + Sync>| {
+            Error::new(crate::ErrorKind::Io, "can't write the manifest").because(e)
+        };
+        let mut out = Vec::new();
+        let mut to = serde_json::Serializer::with_formatter(&mut out, RowPerLine::default());
+        self.serialize(&mut to).map_err(|e| wrong(e.into()))?;
+        out.push(b'\n');
+        String::from_utf8(out).map_err(|e| wrong(e.into()))
     }
 
     /// As a JSON value.

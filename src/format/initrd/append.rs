@@ -52,25 +52,32 @@ fn gap(len: u64) -> Content {
 /// `Conflict` where an entry would change what something is, `Corrupt` where the initrd had to be
 /// looked through and can't be, `Unsupported` for a file of 4 GiB or more.
 pub fn append(vendor: &[Content], ours: &[Entry]) -> Result<Appended> {
+    let inside = match may_meet(ours) {
+        true => Some(Inside::of(&join(vendor))?),
+        false => None,
+    };
+    append_to(vendor, inside.as_ref(), ours)
+}
+
+/// [`append`] where somebody looked through the vendor's initrds before; `inside` may be absent only where
+/// no entry [may meet](may_meet) one of the vendor's.
+///
+/// # Errors
+/// As [`append`].
+pub fn append_to(vendor: &[Content], inside: Option<&Inside>, ours: &[Entry]) -> Result<Appended> {
     let content = join(vendor);
     if ours.is_empty() {
         let offset = content.len();
         return Ok(Appended { content, landed: Vec::new(), offset });
     }
-    let inside = match ours.iter().all(is_surely_new) {
-        true => None,
-        false => Some(Inside::of(&content)?),
-    };
-    let lz4 = lz4_offset(vendor, inside.as_ref());
-    let ours = match &inside {
+    let lz4 = lz4_offset(vendor, inside);
+    let ours = match inside {
         Some(i) => settle(i, ours, lz4)?,
         None => ours.to_vec(),
     };
     no_two(&ours)?;
     let landed = ours.iter().map(|e| e.path.clone()).collect();
-    let there = |dir: &TreePath| {
-        lz4.is_none() && inside.as_ref().is_some_and(|i| i.tree.get(dir).is_some())
-    };
+    let there = |dir: &TreePath| lz4.is_none() && inside.is_some_and(|i| i.tree.get(dir).is_some());
     let archive = cpio::archive_of(&cpio::with_parents(&ours, &there))?;
     let at = lz4.unwrap_or(content.len());
     let (front, behind) = (content.slice(0..at)?, content.slice(at..content.len())?);
@@ -94,6 +101,11 @@ pub fn landed(vendor: &[Content], inside: Option<&Inside>, ours: Vec<Entry>) -> 
         Some(i) => settle(i, &ours, lz4_offset(vendor, inside)),
         None => Ok(ours),
     }
+}
+
+/// True where an entry could meet one of the vendor's, so that the vendor's must be looked through.
+pub fn may_meet(ours: &[Entry]) -> bool {
+    !ours.iter().all(is_surely_new)
 }
 
 fn is_surely_new(e: &Entry) -> bool {

@@ -7,7 +7,7 @@ mod append;
 mod repack;
 mod walk;
 
-pub use append::{Appended, append, join, landed, must_be_last};
+pub use append::{Appended, append, append_to, join, landed, may_meet, must_be_last};
 pub use repack::{Options, Report, matching, repack};
 pub use walk::{At, Counts, Segment, What, walk};
 

@@ -274,8 +274,6 @@ fn initrds(
     machines: &[Machine],
 ) -> Result<Images> {
     let initrds = Initrds::of(inputs, start, draft)?;
-    let own = machines.iter().flat_map(|m| &m.draft.in_initrd);
-    let inside = initrds.inside(own)?;
     let mut base = initrds.extended(&draft.in_initrd)?;
     let images = match machines.iter().any(|m| !m.draft.in_initrd.is_empty()) {
         false => Images::None,
@@ -297,7 +295,7 @@ fn initrds(
         return Ok(images);
     }
     for m in machines {
-        let entries = initrds.landed(&m.draft.in_initrd, inside.as_ref())?;
+        let entries = initrds.landed(&m.draft.in_initrd)?;
         let what: Vec<String> =
             m.draft.in_initrd.iter().map(|f| format!("{}: {}", f.path, f.reason)).collect();
         let mut f = netboot::made(Vec::new(), &what.join("; "));
@@ -350,7 +348,7 @@ fn boot_files(
     let mut entry = netboot::made(script.into_bytes(), &reason);
     entry.role = Role::EntryPoint;
     add(files, BOOT_IPXE.parse()?, entry)?;
-    netboot::grub_files(files, inputs, &config)
+    netboot::grub_files(files, inputs, &config, &script::grub_beside(common, draft))
 }
 
 fn image_of(name: &str) -> String {

@@ -7,6 +7,7 @@ use super::{IMAGES, Images, Machine, image_of};
 use crate::error::Result;
 use crate::family::draft::{BASE, Draft};
 use crate::format::grub;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Ports that are looked at: four-port machines with two more on a card, in any order.
@@ -33,13 +34,21 @@ pub(super) struct Common<'a> {
 /// `boot.ipxe`.
 pub(super) fn boot_ipxe(c: &Common, machines: &[Machine]) -> String {
     let url = c.base.unwrap_or("${base}");
-    let cmdlines: Vec<Vec<&str>> =
-        machines.iter().map(|m| m.chosen.cmdline.split(' ').collect()).collect();
+    let named: Vec<String> = machines.iter().map(with_host_variable).collect();
+    let cmdlines: Vec<Vec<&str>> = named.iter().map(|c| c.split(' ').collect()).collect();
     let (head, tail) = common_ends(&cmdlines);
-    let own = |words: &[&str]| words[head..words.len() - tail].join(" ").replace(BASE, url);
+    let frequent = Frequent::of(cmdlines.iter().map(|w| &w[head..w.len() - tail]));
+    let own = |words: &[&str]| {
+        let words = words[head..words.len() - tail].iter();
+        let said = words.map(|w| frequent.name(w).map_or((*w).to_owned(), |n| format!("${{{n}}}")));
+        said.collect::<Vec<_>>().join(" ").replace(BASE, url)
+    };
     let needs_base = c.base.is_none() && machines.iter().any(|m| m.chosen.cmdline.contains(BASE));
 
     let mut s = netboot::prologue(c.title, needs_base);
+    for (name, word) in frequent.all() {
+        let _ = writeln!(s, "set {name} {}", word.replace(BASE, url));
+    }
     s.push_str("# Which machine is this? Any of its ports will do.\n");
     for n in 0..PORTS {
         let _ = writeln!(s, "isset ${{net{n}/mac}} && goto {MAC_LABEL}${{net{n}/mac}} ||");
@@ -86,6 +95,40 @@ pub(super) fn boot_ipxe(c: &Common, machines: &[Machine]) -> String {
     s + &netboot::epilogue(c.title, needs_base) + ":leave\nexit 1\n"
 }
 
+/// A machine's arguments with `${host}` for its name where it is a folder or a field of its own: so its URL
+/// is the same text for all.
+fn with_host_variable(m: &Machine) -> String {
+    let (folder, field) = (format!("answers/{}/", m.name), format!(":{}:", m.name));
+    m.chosen.cmdline.replace(&folder, "answers/${host}/").replace(&field, ":${host}:")
+}
+
+/// Long words that many machines have: each is a variable of its own.
+struct Frequent<'a>(Vec<&'a str>);
+
+impl<'a> Frequent<'a> {
+    /// Shorter ones are not worth a name, rarer ones neither: the script of a few machines stays readable.
+    const LEN: usize = 16;
+    const TIMES: usize = 8;
+
+    fn of<'w>(all: impl Iterator<Item = &'w [&'a str]>) -> Self
+    where
+        'a: 'w,
+    {
+        let mut times = BTreeMap::new();
+        let long = all.flatten().filter(|w| w.len() >= Self::LEN && !w.contains("${"));
+        long.for_each(|w| *times.entry(*w).or_insert(0) += 1);
+        Frequent(times.into_iter().filter(|(_, n)| *n >= Self::TIMES).map(|(w, _)| w).collect())
+    }
+
+    fn name(&self, word: &str) -> Option<String> {
+        self.0.binary_search(&word).ok().map(|i| format!("w{i}"))
+    }
+
+    fn all(&self) -> impl Iterator<Item = (String, &str)> {
+        self.0.iter().enumerate().map(|(i, w)| (format!("w{i}"), *w))
+    }
+}
+
 /// How many words all have alike at the beginning, and how many at the end: what lies between is each
 /// one's own. So the words keep their order, on which consoles and `---` depend.
 fn common_ends(all: &[Vec<&str>]) -> (usize, usize) {
@@ -119,6 +162,20 @@ fn unlisted(title: &str, offer: Option<(&str, String)>) -> String {
 /// `grub.cfg`: each machine's entry stands behind the question for its address.
 pub(super) fn grub_cfg(c: &Common, draft: &Draft, machines: &[Machine]) -> Result<String> {
     let Grub { text: mut s, device, url } = netboot::grub_prologue(c.title, draft, c.base);
+    let cmdlines: Vec<Vec<&str>> = machines
+        .iter()
+        .map(|m| {
+            m.chosen
+                .cmdline
+                .split(' ')
+                .filter(|w| !w.contains(BASE) && grub::quote(w) == **w)
+                .collect()
+        })
+        .collect();
+    let frequent = Frequent::of(cmdlines.iter().map(Vec::as_slice));
+    for (name, word) in frequent.all() {
+        let _ = writeln!(s, "set {name}={word}");
+    }
     let entry = |m: &Machine, title: &str, id: &str| -> Result<String> {
         let own = format!("{device}/{}", image_of(m.name));
         let shared = format!("{device}/{INITRD}");
@@ -128,11 +185,17 @@ pub(super) fn grub_cfg(c: &Common, draft: &Draft, machines: &[Machine]) -> Resul
             Images::Behind => format!("{shared} {own}"),
         };
         let args = netboot::grub_args(&m.chosen.cmdline, &url)?;
+        let args: Vec<String> = args
+            .split(' ')
+            .map(|w| frequent.name(w).map_or(w.to_owned(), |n| format!("${n}")))
+            .collect();
+        let args = args.join(" ");
         Ok(format!(
-            "menuentry '{title}' --id {id} {{\n\
+            "menuentry {} --id {id} {{\n\
              \tlinux {device}/{KERNEL} {args}\n\
              \tinitrd {initrds}\n\
-             }}\n"
+             }}\n",
+            grub::quote(title)
         ))
     };
     let _ = write!(
@@ -157,6 +220,13 @@ pub(super) fn grub_cfg(c: &Common, draft: &Draft, machines: &[Machine]) -> Resul
         );
     }
     Ok(s)
+}
+
+/// The `grub.cfg` beside the loaders: it reads the other, for with many machines that is long. `source` comes
+/// with `configfile`, which every vendor's GRUB has built in, and keeps the variables.
+pub(super) fn grub_beside(c: &Common, draft: &Draft) -> String {
+    let Grub { text, device, .. } = netboot::grub_prologue(c.title, draft, c.base);
+    format!("{text}source {device}/{}\n", netboot::GRUB_CFG)
 }
 
 /// A `boot.ipxe` as each of its machines runs it: all but the others' lines. Empty for a
@@ -187,6 +257,17 @@ mod tests {
         assert_eq!(ends(&["a b", "a"]), (1, 0));
         assert_eq!(ends(&["a x a", "a a"]), (1, 1));
         assert_eq!(ends(&["a"]), (1, 0));
+    }
+
+    #[test]
+    fn long_words_of_many_get_a_name() {
+        let (a, b) = ("bond=bond0:eth0,eth1", "rd.net.timeout.carrier=30");
+        let mut all = vec![vec![a, "quiet", b]; Frequent::TIMES];
+        all.push(vec!["inst.ks=${base}answers/ks", "nameserver=192.0.2.53"]);
+        let f = Frequent::of(all.iter().map(Vec::as_slice));
+        assert_eq!(f.all().collect::<Vec<_>>(), [("w0".into(), a), ("w1".into(), b)]);
+        assert_eq!((f.name(b), f.name("quiet")), (Some("w1".into()), None));
+        assert!(Frequent::of(all[1..].iter().map(Vec::as_slice)).0.is_empty());
     }
 
     #[test]
