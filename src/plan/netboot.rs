@@ -441,3 +441,28 @@ pub(super) fn grub_args(cmdline: &str, url: &str) -> Result<String> {
     let c = Cmdline::parse(cmdline)?;
     Ok(c.words().map(|w| word(w.raw)).collect::<Vec<_>>().join(" "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_keeps_its_apostrophe_in_both_menus() {
+        let chosen = Chosen {
+            locus: None,
+            id: String::new(),
+            title: String::new(),
+            vendor_cmdline: String::new(),
+            cmdline: "quiet".into(),
+            edits: Vec::new(),
+        };
+        let title = super::super::printable("dracut's root");
+        let draft = Draft::default();
+        let script = boot_ipxe(&title, &chosen, &draft, None);
+        assert!(script.contains("\necho dracut's root\n"), "{script}");
+        let text = grub_cfg(&title, &chosen, &draft, None).expect("grub.cfg");
+        let doc = grub::Doc::parse(text.as_bytes()).expect("parses");
+        let titles: Vec<_> = doc.entries(&TreePath::root()).into_iter().map(|e| e.title).collect();
+        assert_eq!(titles, ["dracut's root"], "{text}");
+    }
+}
