@@ -96,9 +96,8 @@ fn arguments(
 ) -> Result<Vec<OsString>> {
     let mut args: Vec<OsString> = Vec::new();
     let mut add = |words: &[&str]| args.extend(words.iter().map(OsString::from));
-    // One processor: emulated ones lose an interrupt between them now and then, and wait for ever.
     // With graphics=off SeaBIOS writes on the first port what it and iPXE write on the screen.
-    add(&["-machine", "pc,graphics=off", "-accel", &o.accel, "-cpu", "max,la57=off"]);
+    add(&["-machine", "pc,graphics=off", "-accel", &o.accel, "-cpu", "max,la57=off", "-smp", "2"]);
     add(&["-m", &memory.to_string(), "-display", "none", "-monitor", "none", "-no-reboot"]);
     add(&["-device", "virtio-rng-pci"]);
     for port in ["com1", "com2"] {
@@ -131,7 +130,9 @@ fn arguments(
     }
     for (i, disk) in o.disks.iter().enumerate() {
         let file = option_path(disk)?;
-        add(&["-drive", &format!("if=none,id=d{i},format=raw,file={file}")]);
+        // By default QEMU halts the machine when this machine's disk is full, and says nothing.
+        let drive = format!("if=none,id=d{i},format=raw,werror=report,file={file}");
+        add(&["-drive", &drive]);
         add(&["-device", &format!("virtio-blk-pci,drive=d{i}")]);
     }
     add(&["-boot", if o.start == Start::Network { "n" } else { "c" }]);
@@ -178,6 +179,6 @@ mod tests {
         assert!(has("user,id=n1"));
         assert!(args.iter().any(|a| a.ends_with("netdev=n0,mac=02:00:00:00:00:01")), "{args:?}");
         assert!(args.iter().any(|a| a.ends_with("mac=52:54:00:69:77:02,romfile=")), "{args:?}");
-        assert!(has("if=none,id=d0,format=raw,file=a,,b.img"));
+        assert!(has("if=none,id=d0,format=raw,werror=report,file=a,,b.img"));
     }
 }
