@@ -1,6 +1,11 @@
 //! The command line exactly as typed; `resolve` turns it into the library's values.
 
-use crate::model::profile::Delivery;
+mod image;
+mod tree;
+
+pub use image::{Apply, Image, ImageVerb, Implant, MakeImage, Undo};
+pub use tree::{Build, PlanArgs, Said, Source};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -13,6 +18,7 @@ use std::path::PathBuf;
   isowright build some.iso -o /srv/http/some
   isowright verify /srv/http/some
   isowright boot /srv/http/some --firmware bios,uefi
+  isowright image some.iso -p rack7.toml -o new.iso
 
 Exit status: 0 done, 1 a difference or a failed proof, 2 an error,
 130 interrupted.")]
@@ -40,6 +46,8 @@ pub enum Verb {
     Plan(PlanArgs),
     /// Write the network-bootable tree
     Build(Build),
+    /// Write the medium again, with console, answers and bond in its menus
+    Image(Image),
     /// List, show and check recipes
     #[command(subcommand)]
     Recipe(RecipeVerb),
@@ -120,125 +128,6 @@ pub struct Extract {
     #[arg(long)]
     pub dry_run: bool,
     /// For machines: what was written
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// What `plan` and `build` share.
-#[derive(Debug, Args)]
-pub struct Source {
-    /// The ISO, or a recipe file (.toml) that names it
-    pub source: PathBuf,
-    /// Profile; the bundled "metal" where absent
-    #[arg(short, long, value_name = "FILE")]
-    pub profile: Option<PathBuf>,
-    /// Console, kernel spelling; last gets the installer; replaces the profile's
-    #[arg(long, value_name = "ttyS1,115200n8")]
-    pub console: Vec<String>,
-    /// Install without a question and WIPE the disks
-    #[arg(long)]
-    pub unattended: bool,
-    /// Your own answer file (kickstart, preseed …), in place of ours;
-    /// one that ends in .jinja is a template over the profile
-    #[arg(long, value_name = "FILE")]
-    pub answers: Option<PathBuf>,
-    /// Machines by MAC address (hosts.toml, or a table in CSV): each gets
-    /// answers of its own, and any other machine is left alone
-    #[arg(long, value_name = "FILE")]
-    pub hosts: Option<PathBuf>,
-    /// How answers reach the installer; its usual way where absent
-    #[arg(long, value_name = "WAY")]
-    pub delivery: Option<Way>,
-    /// Warn of what the installer can't be told, instead of stopping
-    #[arg(long)]
-    pub lenient: bool,
-    /// Host the whole medium below repo/
-    #[arg(long, conflicts_with = "boot_only")]
-    pub full_tree: bool,
-    /// Kernel, initrd and boot files only
-    #[arg(long)]
-    pub boot_only: bool,
-    /// URL the tree will have, where known beforehand
-    #[arg(long, value_name = "URL")]
-    pub base_url: Option<String>,
-    /// Kernel that stands in for the medium's (Debian's netboot linux)
-    #[arg(long, value_name = "FILE", requires = "netboot_initrd")]
-    pub netboot_kernel: Option<PathBuf>,
-    /// Initrd that stands in for the medium's (Debian's netboot initrd.gz)
-    #[arg(long, value_name = "FILE", requires = "netboot_kernel")]
-    pub netboot_initrd: Option<PathBuf>,
-    /// Boot entry to start from, as inspect lists it
-    #[arg(long, value_name = "ID")]
-    pub entry: Option<String>,
-    /// Recipe to use, instead of the one that matches
-    #[arg(long, value_name = "NAME")]
-    pub recipe: Option<String>,
-    /// Folder of recipes that override the bundled ones
-    #[arg(long, value_name = "DIR")]
-    pub recipes: Option<PathBuf>,
-}
-
-/// How answers reach the installer.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Way {
-    /// A file in the initrd
-    Initrd,
-    /// A file beside boot.ipxe, by its URL
-    Url,
-    /// In the kernel arguments
-    Cmdline,
-}
-
-impl From<Way> for Delivery {
-    fn from(w: Way) -> Self {
-        match w {
-            Way::Initrd => Delivery::Initrd,
-            Way::Url => Delivery::Url,
-            Way::Cmdline => Delivery::Cmdline,
-        }
-    }
-}
-
-/// `plan`
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  isowright plan some.iso
-  isowright plan some.iso -p rack7.toml --unattended --all
-  isowright plan some.iso --hosts hosts.toml
-  isowright plan recipe.toml --json")]
-pub struct PlanArgs {
-    /// What to plan for
-    #[command(flatten)]
-    pub source: Source,
-    /// List each hosted file
-    #[arg(long)]
-    pub all: bool,
-    /// For machines
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `build`
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  isowright build some.iso -o /srv/http/some
-  isowright build some.iso -p rack7.toml -o out --boot-only
-  isowright build recipe.toml
-  isowright build debian.iso -o out --netboot-kernel linux \\
-      --netboot-initrd initrd.gz
-
-A second run into the same folder writes only what is missing.")]
-pub struct Build {
-    /// What to build
-    #[command(flatten)]
-    pub source: Source,
-    /// Folder of the tree; a recipe file may name it instead
-    #[arg(short, long, value_name = "DIR")]
-    pub output: Option<PathBuf>,
-    /// Show the plan; write nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// For machines: the manifest
     #[arg(long)]
     pub json: bool,
 }

@@ -6,9 +6,11 @@ use super::resolve::{self, Wish};
 use super::term::{self, Bar};
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::Media;
+use crate::media::bootdocs::BootDocs;
+use crate::media::identity::Identity;
 use crate::plan::{self, Extent, Plan, render};
 use crate::publish::{self, MANIFEST, dir::DirSink, manifest::Manifest};
-use crate::recipe::{label, select};
+use crate::recipe::{Recipe, label, select};
 use std::path::{Path, PathBuf};
 
 pub fn plan(a: &PlanArgs) -> Result<Outcome> {
@@ -54,20 +56,7 @@ fn plans(wish: &mut Wish, to: Option<&Path>) -> Result<Vec<Bound>> {
             outputs.into_iter().map(|(o, e)| (Some(o), own(e))).collect()
         }
     };
-    let media = resolve::open(&wish.image)?;
-    if let Some(want) = wish.sha256 {
-        check_digest(&media, want)?;
-    }
-    let labels = label::labels(&wish.recipes)?;
-    let (docs, identity) = (media.boot_docs(), media.identity(&labels));
-    let has_kernel = media.has_kernel(&docs);
-    let recipe = match &wish.recipe {
-        Some(name) => select::by_name(&wish.recipes, name)?,
-        None => {
-            let chosen = select::select(&wish.recipes, &identity, &media.tree, has_kernel);
-            chosen.map_err(|e| e.source_name(&media.name))?.recipe
-        }
-    };
+    let Read { media, docs, identity, recipe } = Read::of(resolve::open(&wish.image)?, wish)?;
     let mut target = wish.target.clone();
     if let (None, Some(n)) = (&target.netboot, &recipe.netboot)
         && let Some((k, i)) = n.packaged(&identity).filter(|(k, i)| k.exists() && i.exists())
@@ -81,13 +70,49 @@ fn plans(wish: &mut Wish, to: Option<&Path>) -> Result<Vec<Bound>> {
             media: &media,
             docs: &docs,
             identity: &identity,
-            recipe,
+            recipe: &recipe,
             profile: &wish.profile,
             target: &target,
         });
         all.push((plan.map_err(|e| e.source_name(&media.name))?, out));
     }
     Ok(all)
+}
+
+/// A medium, and what is known of it.
+pub struct Read {
+    /// The medium.
+    pub media: Media,
+    /// Its boot configurations.
+    pub docs: BootDocs,
+    /// What it is.
+    pub identity: Identity,
+    /// How its kind is handled.
+    pub recipe: Recipe,
+}
+
+impl Read {
+    /// Checks the medium against the digest that is wished for, and finds its recipe.
+    ///
+    /// # Errors
+    /// `Corrupt` for another digest; those of the recipes' selection.
+    pub fn of(media: Media, wish: &Wish) -> Result<Self> {
+        if let Some(want) = wish.sha256 {
+            check_digest(&media, want)?;
+        }
+        let labels = label::shapes(&wish.recipes);
+        let (docs, identity) = (media.boot_docs(), media.identity(labels));
+        let recipe = match &wish.recipe {
+            Some(name) => select::by_name(&wish.recipes, name)?,
+            None => {
+                let has_kernel = media.has_kernel(&docs);
+                let chosen = select::select(&wish.recipes, &identity, &media.tree, has_kernel);
+                chosen.map_err(|e| e.source_name(&media.name))?.recipe
+            }
+        };
+        let recipe = recipe.clone();
+        Ok(Read { media, docs, identity, recipe })
+    }
 }
 
 /// A wrong download is told before anything is written.

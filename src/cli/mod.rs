@@ -5,6 +5,7 @@ mod boot;
 mod build;
 mod docs;
 mod extract;
+mod image;
 mod index;
 pub mod initrd;
 mod inspect;
@@ -85,6 +86,7 @@ fn run(verb: &Verb) -> Result<Outcome> {
         Verb::Extract(a) => extract::run(a),
         Verb::Plan(a) => build::plan(a),
         Verb::Build(a) => build::run(a),
+        Verb::Image(a) => image::run(a),
         Verb::Recipe(a) => recipe::run(a),
         Verb::Verify(a) => verify::run(a),
         Verb::Boot(a) => boot::run(a),

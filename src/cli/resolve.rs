@@ -1,6 +1,6 @@
 //! From arguments as typed to the library's values: media opened, profiles read, recipes gathered.
 
-use super::args::Source;
+use super::args::{Said, Source};
 use crate::content::path::TreePath;
 use crate::content::tree::Tree;
 use crate::content::{Content, folder};
@@ -95,19 +95,29 @@ pub fn recipes(folder: Option<&Path>) -> Result<Vec<Recipe>> {
 
 /// Puts arguments over the recipe file, and the recipe file over the defaults.
 pub fn wish(a: &Source) -> Result<Wish> {
-    let is_job = a.source.extension().is_some_and(|e| e == "toml");
-    let mut wish = if is_job { from_job(a)? } else { from_image(a)? };
-    if !a.console.is_empty() {
-        wish.profile.console = a.console.iter().map(|c| c.parse()).collect::<Result<_>>()?;
-    }
-    wish.profile.unattended |= a.unattended;
-    wish.profile.check()?;
+    let mut wish = said(&a.said, a.hosts.as_deref())?;
     if a.full_tree {
         wish.target.extent = Extent::FullTree;
     }
     if a.boot_only {
         wish.target.extent = Extent::BootOnly;
     }
+    if let (Some(k), Some(i)) = (&a.netboot_kernel, &a.netboot_initrd) {
+        wish.target.netboot = Some(pair(k, i)?);
+    }
+    wish.target.entry = a.entry.clone().or(wish.target.entry);
+    Ok(wish)
+}
+
+/// What `image` shares with the others. `machines` stands in for the recipe file's.
+pub fn said(a: &Said, machines: Option<&Path>) -> Result<Wish> {
+    let is_job = a.source.extension().is_some_and(|e| e == "toml");
+    let mut wish = if is_job { from_job(a, machines)? } else { from_image(a, machines)? };
+    if !a.console.is_empty() {
+        wish.profile.console = a.console.iter().map(|c| c.parse()).collect::<Result<_>>()?;
+    }
+    wish.profile.unattended |= a.unattended;
+    wish.profile.check()?;
     if let Some(u) = &a.base_url {
         wish.target.base_url = Some(base_url(u)?);
     }
@@ -118,19 +128,12 @@ pub fn wish(a: &Source) -> Result<Wish> {
     if let Some(way) = a.delivery {
         wish.profile.answers.delivery = Some(way.into());
     }
-    if let Some(f) = &a.hosts {
-        wish.target.hosts = Some(hosts(f)?);
-    }
-    if let (Some(k), Some(i)) = (&a.netboot_kernel, &a.netboot_initrd) {
-        wish.target.netboot = Some(pair(k, i)?);
-    }
-    wish.target.entry = a.entry.clone().or(wish.target.entry);
     wish.recipe = a.recipe.clone().or(wish.recipe);
     wish.target.source_date_epoch = source_date_epoch()?;
     Ok(wish)
 }
 
-fn from_image(a: &Source) -> Result<Wish> {
+fn from_image(a: &Said, machines: Option<&Path>) -> Result<Wish> {
     let profile = profile(a.profile.as_deref())?;
     Ok(Wish {
         image: a.source.clone(),
@@ -138,6 +141,7 @@ fn from_image(a: &Source) -> Result<Wish> {
         target: Target {
             own_answers: own_of(&profile, a.profile.as_deref())?,
             folders: folders(&profile, a.profile.as_deref())?,
+            hosts: machines.map(hosts).transpose()?,
             ..Target::default()
         },
         profile,
@@ -147,7 +151,7 @@ fn from_image(a: &Source) -> Result<Wish> {
     })
 }
 
-fn from_job(a: &Source) -> Result<Wish> {
+fn from_job(a: &Said, machines: Option<&Path>) -> Result<Wish> {
     let job = Job::from_toml(&read_text(&a.source)?, &a.source)?;
     let (profile, beside) = match (&a.profile, &job.profile) {
         (Some(p), _) | (None, Some(JobProfile::File(p))) => (profile(Some(p))?, p.clone()),
@@ -165,7 +169,7 @@ fn from_job(a: &Source) -> Result<Wish> {
             own_answers: own_of(&profile, Some(&beside))?,
             folders: folders(&profile, Some(&beside))?,
             answers: job.answers.as_deref().map(own).transpose()?,
-            hosts: job.hosts.as_deref().filter(|_| a.hosts.is_none()).map(hosts).transpose()?,
+            hosts: machines.or(job.hosts.as_deref()).map(hosts).transpose()?,
             ..Target::default()
         },
         profile,

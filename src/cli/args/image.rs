@@ -1,0 +1,101 @@
+//! Arguments of `image`.
+
+use super::tree::Said;
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// `image`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(after_help = "Examples:
+  isowright image some.iso -p rack7.toml -o new.iso
+  isowright image some.iso --dry-run
+  isowright image some.iso -o - | ssh host 'cat > /srv/new.iso'
+  isowright image some.iso --patch-only small.patch
+  isowright image apply some.iso small.patch -o new.iso
+  isowright image undo new.iso -o some.iso
+
+The vendor's bytes stay where they are; what changed is appended, or
+overwritten where it fits. A second time starts from the vendor's image again,
+which lies in the new one.")]
+pub struct Image {
+    /// What else is done with images
+    #[command(subcommand)]
+    pub verb: Option<ImageVerb>,
+    /// What to make
+    #[command(flatten)]
+    pub make: Option<MakeImage>,
+}
+
+/// `image SOURCE`
+#[derive(Debug, Args)]
+pub struct MakeImage {
+    /// What to say, and on which medium
+    #[command(flatten)]
+    pub said: Said,
+    /// The image to write; - writes to standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write what differs from the vendor's image, for \"image apply\"
+    #[arg(long, value_name = "FILE")]
+    pub patch_only: Option<PathBuf>,
+    /// Have the patch name the SHA-256 of both images; reads them whole
+    #[arg(long, requires = "patch_only")]
+    pub digests: bool,
+    /// The MD5 of isomd5sum; auto: where the vendor had one
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub implant_md5: Implant,
+    /// A file for the medium: SRC, or SRC:DEST
+    #[arg(long, value_name = "SRC[:DEST]")]
+    pub add: Vec<String>,
+    /// Show the plan; write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// For machines: the plan
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// When an MD5 is implanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Implant {
+    /// Where the vendor had one
+    Auto,
+    /// Always
+    Yes,
+    /// Never; the vendor's is taken out, and the check with it
+    No,
+}
+
+/// `image …`
+#[derive(Debug, Subcommand)]
+pub enum ImageVerb {
+    /// Make the new image from the vendor's and a patch
+    Apply(Apply),
+    /// Make the vendor's image from the new one
+    Undo(Undo),
+}
+
+/// `image apply`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  isowright image apply some.iso small.patch -o new.iso")]
+pub struct Apply {
+    /// The image that the patch was made from
+    pub base: PathBuf,
+    /// The patch
+    pub patch: PathBuf,
+    /// The image to write; - writes to standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+/// `image undo`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  isowright image undo new.iso -o some.iso")]
+pub struct Undo {
+    /// An image that \"isowright image\" made
+    pub image: PathBuf,
+    /// The image to write; - writes to standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}

@@ -1,0 +1,270 @@
+//! `image`, `image apply` and `image undo`.
+
+use super::args::{Apply, Image, ImageVerb, Implant, Undo};
+use super::build::Read;
+use super::output::{Out, tell};
+use super::term::{self, Bar};
+use super::{Outcome, resolve};
+use crate::content::Content;
+use crate::content::copy::{self, Digest};
+use crate::content::path::TreePath;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::isomd5::{self, Implanted};
+use crate::format::patch::Patch;
+use crate::media::{self, Media};
+use crate::plan::image::{self, ImagePlan, Md5, Sum};
+use crate::plan::render::human;
+use crate::plan::Inputs;
+use crate::publish::Progress;
+use std::path::Path;
+
+pub fn run(a: &Image) -> Result<Outcome> {
+    match (&a.verb, &a.make) {
+        (Some(ImageVerb::Apply(p)), _) => apply(p),
+        (Some(ImageVerb::Undo(u)), _) => undo(u),
+        (None, Some(m)) => {
+            let mut wish = resolve::said(&m.said, None)?;
+            let more = image::Wish { md5: m.implant_md5.into(), added: added(&m.add)? };
+            let read = read(&mut wish)?;
+            let plan = plan(&read, &wish, &more)?;
+            if m.dry_run {
+                return show(&plan, m.json);
+            }
+            if m.output.is_none() && m.patch_only.is_none() {
+                return Err(Error::usage("where to?").hint("name the image with -o FILE, or a patch with --patch-only FILE"));
+            }
+            if let Some(p) = &m.patch_only {
+                write_patch(&read, &plan, p, m.digests)?;
+            }
+            if let Some(o) = &m.output {
+                write(&plan, o)?;
+                if !m.json {
+                    tell(Some(o), &report(&plan, o));
+                }
+            }
+            if m.json {
+                tell(m.output.as_deref(), &format!("{:#}\n", image::json(&plan)?));
+            }
+            Ok(Outcome::Done)
+        }
+        (None, None) => Err(Error::usage("no image").hint("isowright image some.iso -o new.iso")),
+    }
+}
+
+/// The medium as the vendor made it, also where it is one of ours, and the image that was given.
+pub(super) struct Given {
+    pub read: Read,
+    pub image: Content,
+}
+
+/// Opens the medium; one of ours is taken back to the vendor's first, so that a second time is as the first.
+pub(super) fn read(wish: &mut resolve::Wish) -> Result<Given> {
+    let media = resolve::open(&wish.image)?;
+    let image = media.image.clone();
+    let media = of_vendor(media)?;
+    Ok(Given { read: Read::of(media, wish)?, image })
+}
+
+fn of_vendor(media: Media) -> Result<Media> {
+    match image::vendors(&media)? {
+        Some(vendor) => media::open(&media.name, vendor),
+        None => Ok(media),
+    }
+}
+
+pub(super) fn plan(given: &Given, wish: &resolve::Wish, more: &image::Wish) -> Result<ImagePlan> {
+    let Read { media, docs, identity, recipe } = &given.read;
+    let plan = image::make(
+        &Inputs { media, docs, identity, recipe, profile: &wish.profile, target: &wish.target },
+        more,
+    );
+    plan.map_err(|e| e.source_name(&media.name))
+}
+
+pub(super) fn show(plan: &ImagePlan, json: bool) -> Result<Outcome> {
+    if json {
+        term::out(&format!("{:#}\n", image::json(plan)?));
+        return Ok(Outcome::Done);
+    }
+    let safe: Vec<String> = image::text(plan).lines().map(term::safe).collect();
+    term::out(&(safe.join("\n") + "\n"));
+    Ok(Outcome::Done)
+}
+
+/// Writes the image; it has its name when it is whole.
+pub(super) fn write(plan: &ImagePlan, to: &Path) -> Result<()> {
+    let mut out = Out::open(Some(to))?;
+    let bar = Bar::new(plan.content.len());
+    let name = TreePath::root();
+    let watch = |n| bar.advance(&name, n);
+    let supported = false;
+    match &mut out {
+        Out::File(f) if plan.md5 == Sum::Implanted => {
+            // The sum is made beside the copy, and its place is filled last.
+            let made = std::thread::scope(|s| {
+                let sum = s.spawn(|| isomd5::compute(&plan.content, supported, &|_| !stopped()));
+                copy::to_file(&plan.content, f.as_file(), &watch)?;
+                sum.join().map_err(|_| Error::new(ErrorKind::Io, "the sum could not be made"))?
+            })?;
+            implant(f.as_file(), &made)?;
+        }
+        Out::File(f) => copy::to_file(&plan.content, f.as_file(), &watch)?,
+        other => {
+            copy::to_writer(&finished(plan)?, other, false, &watch)?;
+        }
+    }
+    out.done(Some(to)).map_err(|e| e.source_name(to.display()))?;
+    bar.end();
+    Ok(())
+}
+
+fn stopped() -> bool {
+    term::stopped().is_err()
+}
+
+fn implant(file: &std::fs::File, made: &Implanted) -> Result<()> {
+    use std::os::unix::fs::FileExt;
+    file.write_all_at(&made.to_area(), isomd5::AREA.start).map_err(|e| Error::io("can't write", e))
+}
+
+/// The image with its MD5, which has to be known before the first byte where it can't be put in last.
+fn finished(plan: &ImagePlan) -> Result<Content> {
+    if plan.md5 != Sum::Implanted {
+        return Ok(plan.content.clone());
+    }
+    let bar = Bar::new(plan.content.len());
+    let name: TreePath = "md5".parse()?;
+    let made = isomd5::compute(&plan.content, false, &|n| bar.advance(&name, n))?;
+    image::implant(&plan.content, &made)
+}
+
+fn write_patch(given: &Given, plan: &ImagePlan, to: &Path, digests: bool) -> Result<()> {
+    let new = finished(plan)?;
+    let mut patch = Patch::between(&given.image, &new)?;
+    if digests {
+        patch.header.base.sha256 = Some(digest(&given.image, "base")?);
+        patch.header.result.sha256 = Some(digest(&new, "result")?);
+    }
+    let file = patch.to_content(&|_| !stopped())?;
+    let mut out = Out::open(Some(to))?;
+    match &mut out {
+        Out::File(f) => copy::to_file(&file, f.as_file(), &|_| !stopped())?,
+        other => drop(copy::to_writer(&file, other, false, &|_| !stopped())?),
+    }
+    out.done(Some(to)).map_err(|e| e.source_name(to.display()))?;
+    tell(
+        Some(to),
+        &format!(
+            "{}: {} that make {} of {} from the vendor's image\n\
+             Apply it:  isowright image apply {} {} -o new.iso\n",
+            to.display(),
+            human(file.len()),
+            plan.title,
+            human(new.len()),
+            term::safe(&plan.source.name),
+            to.display()
+        ),
+    );
+    Ok(())
+}
+
+fn digest(content: &Content, what: &str) -> Result<Digest> {
+    let bar = Bar::new(content.len());
+    let name: TreePath = what.parse()?;
+    copy::digest(content, &|n| bar.advance(&name, n))
+}
+
+fn apply(a: &Apply) -> Result<Outcome> {
+    let base = Content::open(&a.base)?;
+    let file = Content::open(&a.patch)?;
+    let of_patch = |e: Error| e.source_name(a.patch.display());
+    let patch = Patch::read(&file, &|_| !stopped()).map_err(of_patch)?;
+    if let Some(want) = patch.header.base.sha256
+        && digest(&base, "base")? != want
+    {
+        return Err(Error::new(ErrorKind::Conflict, format!("its SHA-256 is not {want}, which the patch is for"))
+            .source_name(a.base.display())
+            .hint("take the very image that the patch was made from"));
+    }
+    let new = patch.apply(&base).map_err(|e| e.source_name(a.base.display()))?;
+    let mut out = Out::open(Some(&a.output))?;
+    let bar = Bar::new(new.len());
+    let name = TreePath::root();
+    let watch = |n| bar.advance(&name, n);
+    let want = patch.header.result.sha256;
+    let got = match &mut out {
+        Out::File(f) => {
+            copy::to_file(&new, f.as_file(), &watch)?;
+            want.map(|_| digest(&new, "result")).transpose()?
+        }
+        other => copy::to_writer(&new, other, want.is_some(), &watch)?,
+    };
+    if want != got {
+        return Err(Error::new(ErrorKind::Corrupt, "the result is not what the patch was made for")
+            .source_name(a.base.display())
+            .hint("the base is damaged, or another image"));
+    }
+    out.done(Some(&a.output)).map_err(|e| e.source_name(a.output.display()))?;
+    bar.end();
+    let checked = match want {
+        Some(d) => format!("SHA-256 of base and result agree: {d}"),
+        None => "what the patch replaces agrees; made with --digests, the whole would be checked".into(),
+    };
+    let size = human(patch.header.result.size);
+    tell(Some(&a.output), &format!("{}: {size}\n{checked}\n", a.output.display()));
+    Ok(Outcome::Done)
+}
+
+fn undo(a: &Undo) -> Result<Outcome> {
+    let media = resolve::open(&a.image)?;
+    let vendor = image::vendors(&media)?.ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "no way back lies in it: `isowright image` did not make it")
+            .source_name(&media.name)
+    })?;
+    let mut out = Out::open(Some(&a.output))?;
+    let bar = Bar::new(vendor.len());
+    let name = TreePath::root();
+    let watch = |n| bar.advance(&name, n);
+    match &mut out {
+        Out::File(f) => copy::to_file(&vendor, f.as_file(), &watch)?,
+        other => drop(copy::to_writer(&vendor, other, false, &watch)?),
+    }
+    out.done(Some(&a.output)).map_err(|e| e.source_name(a.output.display()))?;
+    bar.end();
+    let text = format!("{}: the vendor's image again, {}\n", a.output.display(), human(vendor.len()));
+    tell(Some(&a.output), &text);
+    Ok(Outcome::Done)
+}
+
+impl From<Implant> for Md5 {
+    fn from(i: Implant) -> Self {
+        match i {
+            Implant::Auto => Md5::AsVendor,
+            Implant::Yes => Md5::Implant,
+            Implant::No => Md5::Drop,
+        }
+    }
+}
+
+pub(super) fn report(plan: &ImagePlan, to: &Path) -> String {
+    let edited = plan.menus.iter().filter(|m| m.doc.to_bytes() != m.was).count();
+    let mut s = format!(
+        "{}: {}, {} (+{}): {edited} boot configurations, {} files changed or added\n",
+        plan.title,
+        to.display(),
+        human(plan.content.len()),
+        human(plan.content.len() - plan.source.size),
+        plan.files.len()
+    );
+    for n in plan.notes.iter().filter(|n| n.warning) {
+        s.push_str(&format!("warning: {}\n", term::safe(&n.text)));
+    }
+    if plan.unattended {
+        s.push_str("unattended: a machine that boots it is WIPED without a question\n");
+    }
+    s + &format!(
+        "Prove it:  isowright boot {}\nTake it back:  isowright image undo {} -o vendor.iso\n",
+        to.display(),
+        to.display()
+    )
+}
