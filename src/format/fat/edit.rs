@@ -141,12 +141,17 @@ impl Editor<'_> {
         let parts: Vec<&[u8]> = path.parts().collect();
         let mut key = ROOT;
         for (i, part) in parts.iter().enumerate() {
-            let Some(found) = self.find(key, text(part)?)? else { return Ok(()) };
+            let name = text(part)?;
             if i + 1 == parts.len() {
-                self.volume.changed = true;
-                self.folder(key)?.erase(found.from, found.at);
-                return self.release(&found);
+                // A sloppy image may have several.
+                while let Some(found) = self.find(key, name)? {
+                    self.volume.changed = true;
+                    self.folder(key)?.erase(found.from, found.at);
+                    self.release(&found)?;
+                }
+                return Ok(());
             }
+            let Some(found) = self.find(key, name)? else { return Ok(()) };
             if !found.is_dir || found.first == 0 {
                 return Ok(());
             }
