@@ -99,7 +99,7 @@ fn stamp(time: i64) -> [u8; 4] {
     const LAST: i64 = 4_354_819_198;
     let (y, mo, d, h, mi, s) = civil(time.clamp(FIRST, LAST));
     let date = (y - 1980) << 9 | mo << 5 | d;
-    let time = h << 11 | mi << 5 | s / 2;
+    let time = h << 11 | mi << 5 | (s / 2);
     let [t, d] = [time, date].map(|v| (v as u16).to_le_bytes());
     [t[0], t[1], d[0], d[1]]
 }
