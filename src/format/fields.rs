@@ -43,6 +43,20 @@ pub fn unix_time(year: i64, month: i64, day: i64, h: i64, min: i64, s: i64) -> O
     Some((days - 719_468) * 86_400 + h * 3600 + min * 60 + s)
 }
 
+/// Year, month, day, hour, minute and second (UTC) of seconds since 1970: what [`unix_time`] undoes.
+pub fn civil(time: i64) -> (i64, i64, i64, i64, i64, i64) {
+    let (days, second) = (time.div_euclid(86_400) + 719_468, time.rem_euclid(86_400));
+    // Years from March, in eras of 400 years.
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let of_year = day - (365 * year + year / 4 - year / 100);
+    let m = (5 * of_year + 2) / 153;
+    let month = if m < 10 { m + 3 } else { m - 9 };
+    let y = era * 400 + year + i64::from(month <= 2);
+    let d = of_year - (153 * m + 2) / 5 + 1;
+    (y, month, d, second / 3600, second / 60 % 60, second % 60)
+}
+
 /// ECMA-119 9.1.5: seven bytes, years from 1900, zone in quarters of an hour east of Greenwich.
 pub fn short_date(b: &[u8]) -> Option<i64> {
     let &[y, mo, d, h, mi, s, zone] = b.get(..7)? else { return None };
@@ -96,6 +110,14 @@ mod tests {
         assert_eq!(long_date(b"0000000000000000\0"), None);
         assert_eq!(long_date(b"                 "), None);
         assert_eq!(short_date(&[0; 7]), None);
+    }
+
+    #[test]
+    fn civil_undoes_unix_time() {
+        for t in (-100_000_000_000..300_000_000_000i64).step_by(86_399 * 997) {
+            let (y, mo, d, h, mi, s) = civil(t);
+            assert_eq!(unix_time(y, mo, d, h, mi, s), Some(t), "{y}-{mo}-{d}");
+        }
     }
 
     #[test]

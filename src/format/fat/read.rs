@@ -1,12 +1,8 @@
-//! FAT12, FAT16 and FAT32 with long names, read as a [`Tree`] whose files are extents of the image.
-//! Sources: Microsoft's "FAT: General Overview of On-Disk Format" 1.03; Linux' choice of FAT32 by the
-//! fields rather than by the cluster count, for mkfs.vfat makes small FAT32.
-//!
-//! Written here and not left to the crate `fatfs` 0.3.6: it gives no extents (a file could only be
-//! copied, not shared), and refuses the small FAT32 images that mkfs.vfat makes.
-//!
-//! Not supported: code pages other than 437 in short names, exFAT, writing.
+//! Reading: the tree whose files are extents of the image.
 
+use super::folder::{self, first_cluster};
+use super::layout::{Layout, Width};
+use super::{MAX_DEPTH, MAX_DIRECTORY};
 use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::content::tree::{Node, NodeKind, Tree};
@@ -18,94 +14,10 @@ use std::collections::BTreeMap;
 const MAX_CLUSTERS: u64 = 1 << 24;
 /// Clusters followed in all chains together; bounds the time that a hostile image takes.
 const MAX_STEPS: u64 = 1 << 22;
-/// Folders inside folders.
-const MAX_DEPTH: u16 = 64;
-/// One folder: 65,536 entries of 32 bytes is FAT's own limit.
-const MAX_DIRECTORY: u64 = 2 << 20;
 /// What the tree may come to in memory, about, in bytes.
 const MAX_MEMORY: usize = 24 << 20;
 /// Bytes of the table that are read at a time.
 const TABLE_WINDOW: u64 = 4096;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Width {
-    Fat12,
-    Fat16,
-    Fat32,
-}
-
-/// Where things stand, from the BIOS parameter block. Byte offsets and lengths.
-#[derive(Debug, Clone)]
-struct Layout {
-    width: Width,
-    total: u64,
-    table_at: u64,
-    table_len: u64,
-    /// FAT12 and FAT16: the root folder's fixed area.
-    root_at: u64,
-    root_len: u64,
-    /// FAT32: the root folder's first cluster.
-    root_cluster: u32,
-    data_at: u64,
-    cluster: u64,
-    clusters: u64,
-}
-
-/// The bytes that the image's own parameter block says it has; `None` where there is no FAT.
-pub fn size(image: &Content) -> Option<u64> {
-    layout(image).ok().flatten().map(|l| l.total)
-}
-
-fn layout(image: &Content) -> Result<Option<Layout>> {
-    let mut b = [0u8; 512];
-    if image.len() < 512 {
-        return Ok(None);
-    }
-    image.read_at(&mut b, 0)?;
-    let sector = u64::from(le16(&b, 11));
-    let per_cluster = u64::from(b[13]);
-    let (reserved, tables) = (u64::from(le16(&b, 14)), u64::from(b[16]));
-    let plausible = b[510..512] == [0x55, 0xaa]
-        && matches!(b[0], 0xeb | 0xe9)
-        && matches!(sector, 512 | 1024 | 2048 | 4096)
-        && per_cluster.is_power_of_two()
-        && reserved > 0
-        && (1..=4).contains(&tables)
-        && matches!(b[21], 0xf0 | 0xf8..);
-    if !plausible {
-        return Ok(None);
-    }
-    let either = |small: u16, big: u32| if small != 0 { u64::from(small) } else { u64::from(big) };
-    let total = either(le16(&b, 19), le32(&b, 32)) * sector;
-    let (table16, table32) = (le16(&b, 22), le32(&b, 36));
-    let table_len = either(table16, table32) * sector;
-    let root_len = (u64::from(le16(&b, 17)) * 32).next_multiple_of(sector);
-    let root_at = reserved * sector + tables * table_len;
-    let data_at = root_at + root_len;
-    let cluster = per_cluster * sector;
-    if table_len == 0 || data_at > total {
-        return Ok(None);
-    }
-    let clusters = (total - data_at) / cluster;
-    let width = match clusters {
-        _ if table16 == 0 => Width::Fat32,
-        0..4085 => Width::Fat12,
-        4085..65525 => Width::Fat16,
-        _ => Width::Fat32,
-    };
-    Ok(Some(Layout {
-        width,
-        total,
-        table_at: reserved * sector,
-        table_len,
-        root_at,
-        root_len,
-        root_cluster: le32(&b, 44),
-        data_at,
-        cluster,
-        clusters,
-    }))
-}
 
 /// Opens `image` as FAT. `None` where it is none. Names are those that the long entries give, else
 /// the short ones; what can't be shown is left out and noted in the tree.
@@ -113,7 +25,7 @@ fn layout(image: &Content) -> Result<Option<Layout>> {
 /// # Errors
 /// `Corrupt` with the offset where the image is damaged or ends early, `Unsupported` over the bounds.
 pub fn open(image: &Content) -> Result<Option<Tree>> {
-    let Some(layout) = layout(image)? else { return Ok(None) };
+    let Some(layout) = Layout::of(image)? else { return Ok(None) };
     if layout.clusters > MAX_CLUSTERS {
         let what =
             format!("a FAT of {} clusters; at most {MAX_CLUSTERS} are read", layout.clusters);
@@ -174,21 +86,8 @@ impl Reader<'_> {
 
     fn folder(&mut self, dir: &TreePath, content: &Content, depth: u16) -> Result<()> {
         let bytes = content.read_all(MAX_DIRECTORY)?;
-        let mut long = LongName::default();
-        for (i, e) in bytes.chunks_exact(32).enumerate() {
-            match (e[0], e[11] & 0x3f) {
-                (0, _) => break,
-                (0xe5, _) => long = LongName::default(),
-                (_, 0x0f) => long.take(e),
-                // A volume label.
-                (_, attr) if attr & 0x08 != 0 => long = LongName::default(),
-                _ => {
-                    let name = std::mem::take(&mut long).finish(e).unwrap_or_else(|| short_name(e));
-                    if !matches!(&name[..], "." | "..") {
-                        self.entry(dir, &name, e, i, depth)?;
-                    }
-                }
-            }
+        for e in folder::entries(&bytes) {
+            self.entry(dir, &e.name, e.raw, e.at, depth)?;
         }
         Ok(())
     }
@@ -206,8 +105,7 @@ impl Reader<'_> {
             self.tree.note(format!("/{path}: left out: a second entry of that name"));
             return Ok(());
         }
-        let high = if self.layout.width == Width::Fat32 { le16(e, 20) } else { 0 };
-        let cluster = u32::from(le16(e, 26)) | u32::from(high) << 16;
+        let cluster = first_cluster(e, self.layout.width);
         let mtime = date(le16(e, 24), le16(e, 22));
         if e[11] & 0x10 != 0 {
             self.nodes.insert(path.clone(), Node { kind: NodeKind::Dir, mode: 0o555, mtime });
@@ -243,7 +141,7 @@ impl Reader<'_> {
         let mut runs: Vec<(u64, u64)> = Vec::new();
         let mut cluster = first;
         while want > 0 {
-            let at = self.cluster_at(cluster)?;
+            let at = self.layout.cluster_at(cluster)?;
             self.claim(cluster)?;
             let n = want.min(cluster_len);
             match runs.last_mut() {
@@ -264,7 +162,7 @@ impl Reader<'_> {
                 Some(_) => break,
                 None if len.is_some() && want > 0 => {
                     let what = "a file's cluster chain ends before its size is reached";
-                    return Err(Error::corrupt(what, self.entry_at(cluster)));
+                    return Err(Error::corrupt(what, self.layout.entry_at(cluster)));
                 }
                 None => break,
             }
@@ -274,45 +172,24 @@ impl Reader<'_> {
         Ok(Content::concat(parts?))
     }
 
-    fn cluster_at(&self, cluster: u32) -> Result<u64> {
-        match u64::from(cluster).checked_sub(2).filter(|n| *n < self.layout.clusters) {
-            Some(n) => Ok(self.layout.data_at + n * self.layout.cluster),
-            None => {
-                let what = format!("cluster {cluster} is not one of {}", self.layout.clusters);
-                Err(Error::corrupt(what, self.layout.table_at))
-            }
-        }
-    }
-
     fn claim(&mut self, cluster: u32) -> Result<()> {
         let (word, bit) = (cluster as usize / 64, 1u64 << (cluster % 64));
         if self.used[word] & bit != 0 {
             let what = format!("cluster {cluster} belongs to two files or to a loop");
-            return Err(Error::corrupt(what, self.entry_at(cluster)));
+            return Err(Error::corrupt(what, self.layout.entry_at(cluster)));
         }
         self.used[word] |= bit;
         self.steps += 1;
         if self.steps > MAX_STEPS {
             let what = format!("more than {MAX_STEPS} clusters in use");
-            return Err(Error::unsupported(what).at(self.entry_at(cluster)));
+            return Err(Error::unsupported(what).at(self.layout.entry_at(cluster)));
         }
         Ok(())
     }
 
-    /// Byte offset of the cluster's entry in the table.
-    fn entry_at(&self, cluster: u32) -> u64 {
-        let c = u64::from(cluster);
-        self.layout.table_at
-            + match self.layout.width {
-                Width::Fat12 => c + c / 2,
-                Width::Fat16 => c * 2,
-                Width::Fat32 => c * 4,
-            }
-    }
-
     /// The cluster after this one; `None` at the chain's end.
     fn next(&mut self, cluster: u32) -> Result<Option<u32>> {
-        let at = self.entry_at(cluster);
+        let at = self.layout.entry_at(cluster);
         let l = &self.layout;
         let (width, table_end) = (l.width, l.table_at + l.table_len);
         let len = if width == Width::Fat32 { 4 } else { 2 };
@@ -346,69 +223,6 @@ impl Reader<'_> {
     }
 }
 
-/// A long name while its entries come in, last part first.
-#[derive(Default)]
-struct LongName {
-    units: Vec<u16>,
-    /// Number of the entry that must come next, counting down to 1; 0 when complete.
-    next: u8,
-    sum: u8,
-    broken: bool,
-}
-
-impl LongName {
-    fn take(&mut self, e: &[u8]) {
-        let number = e[0] & 0x1f;
-        if e[0] & 0x40 != 0 {
-            *self = LongName { next: number, sum: e[13], ..LongName::default() };
-        }
-        if self.next == 0 || number != self.next || self.sum != e[13] {
-            self.broken = true;
-            return;
-        }
-        self.next -= 1;
-        let places = (1..11).step_by(2).chain((14..26).step_by(2)).chain((28..32).step_by(2));
-        let part: Vec<u16> = places.map(|at| le16(e, at)).collect();
-        self.units.splice(0..0, part);
-    }
-
-    /// The name, if it is whole and belongs to the short entry `e`.
-    fn finish(self, e: &[u8]) -> Option<String> {
-        let sum = e[..11].iter().fold(0u8, |s, &c| s.rotate_right(1).wrapping_add(c));
-        if self.broken || self.next != 0 || self.units.is_empty() || sum != self.sum {
-            return None;
-        }
-        let end = self.units.iter().position(|&u| u == 0).unwrap_or(self.units.len());
-        Some(String::from_utf16_lossy(&self.units[..end]))
-    }
-}
-
-/// The 8.3 name in the case that Windows' flags ask for.
-fn short_name(e: &[u8]) -> String {
-    let part = |bytes: &[u8], lower: bool| -> String {
-        let end = bytes.iter().rposition(|&b| b != b' ').map_or(0, |i| i + 1);
-        let text: String = bytes[..end].iter().map(|&b| code_page_437(b)).collect();
-        if lower { text.to_lowercase() } else { text }
-    };
-    let mut base = e[..8].to_vec();
-    // 0x05 stands for 0xe5, which would mean "deleted".
-    if base[0] == 0x05 {
-        base[0] = 0xe5;
-    }
-    let (base, ext) = (part(&base, e[12] & 8 != 0), part(&e[8..11], e[12] & 16 != 0));
-    if ext.is_empty() { base } else { format!("{base}.{ext}") }
-}
-
-fn code_page_437(b: u8) -> char {
-    const HIGH: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»\
-        ░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀\
-        αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}";
-    match b {
-        0x80.. => HIGH.chars().nth(usize::from(b - 0x80)).unwrap_or(char::REPLACEMENT_CHARACTER),
-        _ => char::from(b),
-    }
-}
-
 /// FAT dates have no zone; they are taken as UTC.
 fn date(date: u16, time: u16) -> Option<i64> {
     let (d, t) = (i64::from(date), i64::from(time));
@@ -418,13 +232,6 @@ fn date(date: u16, time: u16) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_code_page_is_whole() {
-        assert_eq!(code_page_437(0xff), '\u{a0}');
-        assert_eq!(code_page_437(0xe1), 'ß');
-        assert_eq!(code_page_437(0x80), 'Ç');
-    }
 
     #[test]
     fn a_chain_that_bites_its_tail_is_an_error() {
