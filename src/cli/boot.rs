@@ -49,7 +49,9 @@ pub fn run(a: &Boot) -> Result<Outcome> {
 
 /// From where, each in turn: a file is an ISO, a folder a tree.
 fn starts(a: &Boot) -> Result<Vec<Start>> {
-    if a.source.is_file() {
+    let there = std::fs::metadata(&a.source)
+        .map_err(|e| Error::io("can't open it", e).source_name(a.source.display()))?;
+    if !there.is_dir() {
         let wrong = [("--host", a.host.is_some()), ("--from-disk", a.from_disk)];
         if let Some((option, _)) = wrong.iter().find(|w| w.1) {
             return Err(Error::usage(format!("{option} is for trees, and this is a file"))
@@ -66,9 +68,8 @@ fn starts(a: &Boot) -> Result<Vec<Start>> {
         });
     }
     if !a.drive.is_empty() {
-        return Err(
-            Error::usage("--as is for an ISO, and this is no file").source_name(a.source.display())
-        );
+        return Err(Error::usage("--as is for an ISO, and this is a folder")
+            .source_name(a.source.display()));
     }
     Ok(vec![if a.from_disk { Start::Disk } else { Start::Network }])
 }
