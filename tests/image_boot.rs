@@ -20,6 +20,8 @@ fn four_ways(iso: &Path, expect: &str) -> Vec<Verdict> {
         let mut o = Options::new(iso);
         o.start = start;
         o.memory_mib = Some(512);
+        // Eleven seconds of a processor; more by the clock where others want it too.
+        o.timeout = Duration::from_secs(600);
         o.expect = Some(regex::Regex::new(expect).unwrap());
         o
     };
