@@ -39,7 +39,7 @@ pub enum Why {
         /// Seconds waited.
         seconds: u64,
     },
-    /// Something was booted, and not a letter came on the second serial port.
+    /// Not a letter came on the second serial port of what was booted.
     Silent {
         /// Seconds waited.
         seconds: u64,
@@ -81,7 +81,7 @@ impl fmt::Display for Why {
             }
             Why::Silent { seconds } => write!(
                 f,
-                "nothing came on the second serial port for {seconds} s after the last download: \
+                "nothing came on the second serial port for {seconds} s: \
                  is console=ttyS1,115200n8 the last console= of the kernel's arguments?"
             ),
             Why::WrongPort { line } => {
@@ -246,6 +246,7 @@ impl Judge {
                 Some(Why::Silent { seconds: w.as_secs() })
             }
             None if !self.speaks && over && self.expect.by_network => Some(Why::NotFetched),
+            None if !self.speaks && over => Some(Why::Silent { seconds: now.as_secs() }),
             _ => over.then_some(Why::Timeout { seconds: now.as_secs() }),
         }
     }
@@ -369,6 +370,15 @@ mod tests {
         j.request(s(5), "boot.ipxe", 200, true);
         j.com1(s(6), b"isowright: this machine has less than 3072 MiB of RAM\r\n");
         assert!(matches!(why(j.decide(s(26), None)), Why::Ipxe { line } if line.contains("3072")));
+    }
+
+    #[test]
+    fn a_medium_that_says_nothing_is_silent_and_not_unfetched() {
+        let mut j = judge();
+        j.expect.by_network = false;
+        j.com2(s(9), b"BdsDxe: starting Boot0001\r\n");
+        assert_eq!(j.decide(s(299), None), None, "nobody knows when the kernel started");
+        assert_eq!(why(j.decide(s(300), None)), Why::Silent { seconds: 300 });
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Proof: a tree is served on loopback and booted in QEMU, under SeaBIOS and OVMF, through the iPXE
-//! that QEMU's network cards carry; the second serial port, the one an operator sees on such
-//! machines, is watched for a line.
+//! that QEMU's network cards carry; or an ISO is put into its drive. The second serial port, the one
+//! an operator sees on such machines, is watched for a line.
 
 mod console;
 mod judge;
@@ -41,13 +41,35 @@ pub enum Start {
     Network,
     /// From its first disk: what was installed.
     Disk,
+    /// From an ISO in a CD drive.
+    Cd,
+    /// From an ISO on an USB stick.
+    Usb,
+}
+
+impl Start {
+    /// Whether an ISO is started and no tree.
+    pub fn is_medium(self) -> bool {
+        matches!(self, Start::Cd | Start::Usb)
+    }
+}
+
+impl std::fmt::Display for Start {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Start::Network => "network",
+            Start::Disk | Start::Usb => "disk",
+            Start::Cd => "cd",
+        })
+    }
 }
 
 /// What to prove, and how.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The folder that is served.
-    pub folder: PathBuf,
+    /// The folder that is served; the ISO where `start` is [`Start::Cd`] or [`Start::Usb`]. Nothing is
+    /// written to either.
+    pub subject: PathBuf,
     /// The boot script in it.
     pub script: TreePath,
     /// Port of the web server; 0: any. The machine sees it at 10.0.2.2, which a tree with a fixed base
@@ -83,7 +105,7 @@ impl Options {
     /// `folder/boot.ipxe` under both firmwares, with the defaults of the command line.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Options {
-            folder: folder.into(),
+            subject: folder.into(),
             script: TreePath::new("boot.ipxe").unwrap_or_default(),
             port: 0,
             firmware: vec![Firmware::Bios, Firmware::Uefi],
@@ -105,14 +127,14 @@ impl Options {
 /// What happens meanwhile.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A machine starts; `memory_mib` of RAM, `url` is what its DHCP lease says.
+    /// A machine starts; `memory_mib` of RAM.
     Started {
         /// Firmware.
         firmware: Firmware,
         /// RAM.
         memory_mib: u32,
-        /// The boot script, as the machine sees it.
-        url: &'a str,
+        /// The boot script, as the machine sees it and its DHCP lease says; or the ISO's path.
+        from: &'a str,
     },
     /// Text on the first serial port (firmware, iPXE), safe to print.
     Com1(&'a str),
@@ -131,6 +153,8 @@ pub enum Event<'a> {
 pub struct Verdict {
     /// Firmware.
     pub firmware: Firmware,
+    /// From where it was started.
+    pub start: Start,
     /// How.
     pub outcome: Outcome,
     /// The end of what came on the first port, cleaned.
@@ -148,40 +172,63 @@ impl Verdict {
     }
 }
 
-/// Boots the tree once per firmware. A failed boot is a verdict, not an error.
+/// Boots the tree or the ISO once per firmware. A failed boot is a verdict, not an error.
 ///
 /// # Errors
-/// `NotFound` where folder, script, QEMU or OVMF is missing; `Interrupted` once `stop` is set.
+/// `NotFound` where folder, script, ISO, QEMU or OVMF is missing; `Interrupted` once `stop` is set.
 pub fn prove(
     o: &Options,
     stop: &AtomicBool,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Vec<Verdict>> {
-    let site = Site::folder(&o.folder)?;
-    if o.start == Start::Network && site.find(&o.script)?.is_none() {
-        return Err(Error::new(ErrorKind::NotFound, "no such boot script")
-            .source_name(o.folder.display())
-            .path(&o.script)
-            .hint("give the folder that `isowright build` wrote"));
-    }
-    let memory = o.memory_mib.unwrap_or_else(|| manifest_memory(&o.folder));
     let (sender, requests) = mpsc::channel();
-    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, o.port));
-    let log = move |served: &Served| {
-        let _ = sender.send(served.clone());
+    let server = if o.start.is_medium() {
+        medium_there(&o.subject)?;
+        None
+    } else {
+        Some(serve(o, sender)?)
     };
-    let server = Server::start(site, local, Arc::new(log))?;
+    let memory = o.memory_mib.unwrap_or_else(|| manifest_memory(&o.subject));
     // QEMU's user network shows our loopback as 10.0.2.2.
-    let url = format!("http://10.0.2.2:{}/{}", server.addr().port(), o.script);
+    let from = match &server {
+        Some(s) => format!("http://10.0.2.2:{}/{}", s.addr().port(), o.script),
+        None => o.subject.display().to_string(),
+    };
     let mut verdicts = Vec::new();
     for &firmware in &o.firmware {
-        tell(Event::Started { firmware, memory_mib: memory, url: &url });
-        let machine = Machine::start(o, firmware, memory, &url)?;
+        tell(Event::Started { firmware, memory_mib: memory, from: &from });
+        let machine = Machine::start(o, firmware, memory, &from)?;
         let verdict = watch(o, firmware, machine, &requests, stop, tell)?;
         tell(Event::Done(&verdict));
         verdicts.push(verdict);
     }
     Ok(verdicts)
+}
+
+/// Serves the tree; every request that was answered goes to `sender`.
+fn serve(o: &Options, sender: mpsc::Sender<Served>) -> Result<Server> {
+    let site = Site::folder(&o.subject)?;
+    if o.start == Start::Network && site.find(&o.script)?.is_none() {
+        return Err(Error::new(ErrorKind::NotFound, "no such boot script")
+            .source_name(o.subject.display())
+            .path(&o.script)
+            .hint("give the folder that `isowright build` wrote"));
+    }
+    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, o.port));
+    let log = move |served: &Served| {
+        let _ = sender.send(served.clone());
+    };
+    Server::start(site, local, Arc::new(log))
+}
+
+/// QEMU's own word about a missing file is about its options.
+fn medium_there(iso: &Path) -> Result<()> {
+    let fail = |e| Error::io("can't open the ISO", e).source_name(iso.display());
+    let file = File::open(iso).map_err(fail)?;
+    if file.metadata().map_err(fail)?.is_dir() {
+        return Err(Error::usage("a folder can't be put into a drive").source_name(iso.display()));
+    }
+    Ok(())
 }
 
 fn watch(
@@ -232,7 +279,7 @@ fn watch(
     // What the dead machine had asked for must not count against the next one.
     served.extend(requests.try_iter());
     let (com1, com2) = judge.transcripts();
-    Ok(Verdict { firmware, outcome, com1, com2, requests: served })
+    Ok(Verdict { firmware, start: o.start, outcome, com1, com2, requests: served })
 }
 
 fn path_of(r: &Served) -> String {

@@ -29,7 +29,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Starts one; `url` is the boot script as the machine sees it.
+    /// Starts one; `url` is the boot script as the machine sees it, and passed over where it starts from
+    /// a medium.
     ///
     /// # Errors
     /// `NotFound` where QEMU or OVMF is missing, with the packages to install.
@@ -124,9 +125,17 @@ fn arguments(
         add(&["-netdev", &format!("user,id=n{i}{boot}")]);
         let own = Mac([0x52, 0x54, 0x00, 0x69, 0x77, i + 1]);
         let mac = o.macs.get(usize::from(i)).unwrap_or(&own);
-        // Only the first port starts the machine; a ROM on the others costs a minute of DHCP.
-        let first = if i == 0 { "" } else { ",romfile=" };
-        add(&["-device", &format!("{},netdev=n{i},mac={mac}{first}", o.nic_model)]);
+        // Only the first port starts the machine, and none where a medium does; a ROM on the others
+        // costs a minute of DHCP.
+        let rom = if i == 0 && !o.start.is_medium() { "" } else { ",romfile=" };
+        add(&["-device", &format!("{},netdev=n{i},mac={mac}{rom}", o.nic_model)]);
+    }
+    if o.start.is_medium() {
+        let file = option_path(&o.subject)?;
+        add(&["-drive", &format!("if=none,id=medium,format=raw,readonly=on,file={file}")]);
+        for device in drive(o.start) {
+            add(&["-device", device]);
+        }
     }
     for (i, disk) in o.disks.iter().enumerate() {
         let file = option_path(disk)?;
@@ -135,8 +144,24 @@ fn arguments(
         add(&["-drive", &drive]);
         add(&["-device", &format!("virtio-blk-pci,drive=d{i}")]);
     }
-    add(&["-boot", if o.start == Start::Network { "n" } else { "c" }]);
+    // A medium has its bootindex; strict: nothing else is tried.
+    add(&[
+        "-boot",
+        match o.start {
+            Start::Network => "n",
+            Start::Disk => "c",
+            Start::Cd | Start::Usb => "strict=on",
+        },
+    ]);
     Ok(args)
+}
+
+/// The devices that a medium is in. A SATA drive and not QEMU's IDE one, which moves each word by hand.
+fn drive(start: Start) -> &'static [&'static str] {
+    match start {
+        Start::Cd => &["ich9-ahci,id=sata", "ide-cd,bus=sata.0,drive=medium,bootindex=0"],
+        _ => &["qemu-xhci", "usb-storage,drive=medium,removable=on,bootindex=0"],
+    }
 }
 
 fn ovmf() -> Result<(PathBuf, PathBuf)> {
@@ -164,6 +189,23 @@ fn option_path(p: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_medium_is_read_only_and_alone_to_start_from() {
+        for (start, device) in [(Start::Cd, "ide-cd,"), (Start::Usb, "usb-storage,")] {
+            let mut o = Options::new("a,b.iso");
+            o.start = start;
+            let args = arguments(&o, Firmware::Bios, 1536, "a,b.iso", Path::new("/t"));
+            let args: Vec<String> =
+                args.expect("arguments").into_iter().filter_map(|a| a.into_string().ok()).collect();
+            let medium = "if=none,id=medium,format=raw,readonly=on,file=a,,b.iso";
+            assert!(args.iter().any(|a| a == medium), "{args:?}");
+            let from: Vec<&String> = args.iter().filter(|a| a.contains("bootindex=")).collect();
+            assert!(matches!(from[..], [one] if one.starts_with(device)), "{args:?}");
+            assert!(!args.iter().any(|a| a.contains("bootfile=")), "{args:?}");
+            assert!(args.iter().any(|a| a.ends_with(",romfile=")), "{args:?}");
+        }
+    }
 
     #[test]
     fn only_the_first_port_is_told_the_boot_script() {

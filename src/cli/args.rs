@@ -53,7 +53,7 @@ pub enum Verb {
     Recipe(RecipeVerb),
     /// Check a tree against its manifest and its boot files
     Verify(Verify),
-    /// Boot a tree in QEMU and watch its second serial port
+    /// Boot a tree or an ISO in QEMU and watch its second serial port
     Boot(Boot),
     /// Write index.ipxe, a menu over the trees in a folder
     Index(Index),
@@ -244,11 +244,15 @@ pub struct Verify {
 #[command(after_help = "Examples:
   isowright boot /srv/http/some
   isowright boot out --firmware uefi --expect 'login:' --timeout 600
+  isowright boot new.iso --as cd,disk
 
 QEMU is needed: Debian's packages qemu-system-x86, ipxe-qemu and ovmf.")]
 pub struct Boot {
-    /// The tree
-    pub dir: PathBuf,
+    /// The tree, or an ISO
+    pub source: PathBuf,
+    /// An ISO's drive: cd, disk (a USB stick), or both; cd where absent
+    #[arg(long = "as", value_name = "DRIVE", value_delimiter = ',')]
+    pub drive: Vec<Drive>,
     /// bios, uefi, or both
     #[arg(long, value_delimiter = ',', default_value = "bios,uefi")]
     pub firmware: Vec<String>,
@@ -259,7 +263,7 @@ pub struct Boot {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub nics: u8,
     /// Be this one of the tree's hosts: a machine with its MAC addresses
-    #[arg(long, value_name = "NAME", conflicts_with = "nics")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["nics", "drive"])]
     pub host: Option<String>,
     /// MiB of memory; what the tree needs where absent
     #[arg(long, value_name = "MIB")]
@@ -274,7 +278,7 @@ pub struct Boot {
     #[arg(long, value_name = "FILE")]
     pub disk: Vec<PathBuf>,
     /// Start from the first --disk, not from the network: what was installed
-    #[arg(long, requires = "disk")]
+    #[arg(long, requires = "disk", conflicts_with = "drive")]
     pub from_disk: bool,
     /// TCP port of the web server, for a tree with a fixed base URL
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
@@ -282,6 +286,15 @@ pub struct Boot {
     /// For machines: a verdict per firmware on stdout, the console on stderr
     #[arg(long)]
     pub json: bool,
+}
+
+/// What an ISO is put into.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Drive {
+    /// A CD drive
+    Cd,
+    /// A USB stick that it was written to
+    Disk,
 }
 
 /// `index`

@@ -1,6 +1,6 @@
 //! `boot`: proof in QEMU. The second serial port goes to stdout as it comes.
 
-use super::args::Boot;
+use super::args::{Boot, Drive};
 use super::{Outcome, resolve, term};
 use crate::boot::{self, Event, Options, Outcome as Proof, Start, Verdict};
 use crate::error::{Error, ErrorKind, Result};
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub fn run(a: &Boot) -> Result<Outcome> {
-    let mut o = Options::new(&a.dir);
+    let mut o = Options::new(&a.source);
     o.firmware = a.firmware.iter().map(|f| f.parse()).collect::<Result<_>>()?;
     o.expect = a.expect.as_deref().map(regex::Regex::new).transpose().map_err(|e| {
         let why = e.to_string();
@@ -23,18 +23,19 @@ pub fn run(a: &Boot) -> Result<Outcome> {
     })?;
     o.nics = a.nics;
     if let Some(name) = &a.host {
-        o.macs = macs_of(&a.dir, name)?;
+        o.macs = macs_of(&a.source, name)?;
         o.nics = u8::try_from(o.macs.len()).unwrap_or(u8::MAX).min(MAX_NICS);
     }
     o.memory_mib = a.memory;
     o.accel.clone_from(&a.accel);
     o.port = a.port;
     o.disks.clone_from(&a.disk);
-    if a.from_disk {
-        o.start = Start::Disk;
-    }
     o.timeout = Duration::from_secs(a.timeout);
-    let verdicts = boot::prove(&o, &term::STOP, &mut |e| tell(a.json, &e))?;
+    let mut verdicts = Vec::new();
+    for start in starts(a)? {
+        o.start = start;
+        verdicts.extend(boot::prove(&o, &term::STOP, &mut |e| tell(a.json, &e))?);
+    }
     if a.json {
         let rows: Vec<_> = verdicts.iter().map(row).collect();
         term::out(&format!("{:#}\n", serde_json::Value::from(rows)));
@@ -44,6 +45,33 @@ pub fn run(a: &Boot) -> Result<Outcome> {
         }
     }
     Ok(if verdicts.iter().all(Verdict::passed) { Outcome::Done } else { Outcome::Different })
+}
+
+/// From where, each in turn: a file is an ISO, a folder a tree.
+fn starts(a: &Boot) -> Result<Vec<Start>> {
+    let there = std::fs::metadata(&a.source)
+        .map_err(|e| Error::io("can't open it", e).source_name(a.source.display()))?;
+    if !there.is_dir() {
+        let wrong = [("--host", a.host.is_some()), ("--from-disk", a.from_disk)];
+        if let Some((option, _)) = wrong.iter().find(|w| w.1) {
+            return Err(Error::usage(format!("{option} is for trees, and this is a file"))
+                .source_name(a.source.display()));
+        }
+        let of = |d: &Drive| match d {
+            Drive::Cd => Start::Cd,
+            Drive::Disk => Start::Usb,
+        };
+        return Ok(if a.drive.is_empty() {
+            vec![Start::Cd]
+        } else {
+            a.drive.iter().map(of).collect()
+        });
+    }
+    if !a.drive.is_empty() {
+        return Err(Error::usage("--as is for an ISO, and this is a folder")
+            .source_name(a.source.display()));
+    }
+    Ok(vec![if a.from_disk { Start::Disk } else { Start::Network }])
 }
 
 /// QEMU's `pc` has no slots for more beside what else it has.
@@ -69,8 +97,8 @@ fn macs_of(dir: &Path, name: &str) -> Result<Vec<Mac>> {
 /// With `--json` stdout is the verdicts' alone.
 fn tell(json: bool, e: &Event) {
     let text = match e {
-        Event::Started { firmware, memory_mib, url } => {
-            eprintln!("isowright: {firmware}, {memory_mib} MiB, {url}");
+        Event::Started { firmware, memory_mib, from } => {
+            eprintln!("isowright: {firmware}, {memory_mib} MiB, {}", term::safe(from));
             return;
         }
         Event::Com2(text) => text,
@@ -85,16 +113,19 @@ fn tell(json: bool, e: &Event) {
 }
 
 fn line(v: &Verdict) -> String {
+    // A tree's machine always starts from where it was told; an ISO's may have two drives.
+    let way = match v.start {
+        Start::Cd | Start::Usb => {
+            format!("{:<5} {:<5}", v.firmware.to_string(), v.start.to_string())
+        }
+        _ => format!("{:<5}", v.firmware.to_string()),
+    };
     match &v.outcome {
         Proof::Passed { seconds, line } => {
-            format!(
-                "{:<5} passed after {seconds} s: {}\n",
-                v.firmware.to_string(),
-                term::safe(line)
-            )
+            format!("{way} passed after {seconds} s: {}\n", term::safe(line))
         }
         Proof::Failed { why, last } => {
-            let mut s = format!("{:<5} FAILED: {why}\n", v.firmware.to_string());
+            let mut s = format!("{way} FAILED: {why}\n");
             for l in last {
                 s.push_str(&format!("      | {}\n", term::safe(l)));
             }
@@ -104,12 +135,13 @@ fn line(v: &Verdict) -> String {
 }
 
 fn row(v: &Verdict) -> serde_json::Value {
+    let (firmware, start) = (v.firmware, v.start.to_string());
     match &v.outcome {
         Proof::Passed { seconds, line } => {
-            json!({"firmware": v.firmware, "passed": true, "seconds": seconds, "line": line})
+            json!({"firmware": firmware, "start": start, "passed": true, "seconds": seconds, "line": line})
         }
         Proof::Failed { why, last } => {
-            json!({"firmware": v.firmware, "passed": false, "why": why.to_string(), "last": last})
+            json!({"firmware": firmware, "start": start, "passed": false, "why": why.to_string(), "last": last})
         }
     }
 }

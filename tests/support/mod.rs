@@ -1,6 +1,8 @@
 //! What the tests share: where the test material lies, and how a missing piece is told.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod iso_oracles;
+
 use std::io::Write;
 use std::path::PathBuf;
 
