@@ -242,8 +242,29 @@ fn nothing_to_start() -> Error {
 pub fn edit(start: &Start, draft: &Draft) -> Result<Chosen> {
     let vendor = start.cmdline.clone();
     let mut c = vendor.clone();
+    let mut edits = apply(&mut c, &draft.args)?;
+    for word in vendor.words().map(|w| w.raw).filter(|w| has_variable(w)) {
+        if c.remove_where(|w| w.raw == word) > 0 {
+            let reason = "a variable of the medium's own menu, which has no value here".into();
+            edits.push(ArgEdit { op: ArgOp::Remove(word.to_owned()), reason });
+        }
+    }
+    let cmdline = c.as_str().trim().to_owned();
+    fits(&cmdline, 200)?;
+    Ok(Chosen {
+        locus: start.entry.as_ref().map(|e| e.locus.clone()),
+        id: start.entry.as_ref().map_or_else(String::new, |e| e.entry.id.clone()),
+        title: start.entry.as_ref().map_or_else(String::new, |e| super::printable(&e.entry.title)),
+        vendor_cmdline: vendor.as_str().to_owned(),
+        cmdline,
+        edits,
+    })
+}
+
+/// Makes the edits, and gives back those that changed something, in order.
+pub(super) fn apply(c: &mut Cmdline, args: &[ArgEdit]) -> Result<Vec<ArgEdit>> {
     let mut edits = Vec::new();
-    for e in &draft.args {
+    for e in args {
         let before = c.clone();
         match &e.op {
             ArgOp::Set(w) => c.set(w)?,
@@ -253,33 +274,25 @@ pub fn edit(start: &Start, draft: &Draft) -> Result<Chosen> {
                 c.remove(k);
             }
         }
-        if c != before {
+        if *c != before {
             edits.push(e.clone());
         }
     }
-    for word in vendor.words().map(|w| w.raw).filter(|w| has_variable(w)) {
-        if c.remove_where(|w| w.raw == word) > 0 {
-            let reason = "a variable of the medium's own menu, which has no value here".into();
-            edits.push(ArgEdit { op: ArgOp::Remove(word.to_owned()), reason });
-        }
-    }
-    let cmdline = c.as_str().trim().to_owned();
+    Ok(edits)
+}
+
+/// Holds a command line against what a PC's kernel takes; `more` bytes come on top when it is booted.
+pub(super) fn fits(cmdline: &str, more: usize) -> Result<()> {
     // arch/x86 COMMAND_LINE_SIZE is 2048 with the final NUL; BIOS loaders cut it without a word.
-    if cmdline.len() > 2047 - 200 {
-        return Err(Error::unsupported(format!(
-            "kernel command line of {} bytes; the kernel takes 2047, and the tree's URL comes on top",
-            cmdline.len()
-        ))
-        .hint("shorten extra_args"));
+    if cmdline.len() <= 2047 - more {
+        return Ok(());
     }
-    Ok(Chosen {
-        locus: start.entry.as_ref().map(|e| e.locus.clone()),
-        id: start.entry.as_ref().map_or_else(String::new, |e| e.entry.id.clone()),
-        title: start.entry.as_ref().map_or_else(String::new, |e| super::printable(&e.entry.title)),
-        vendor_cmdline: vendor.as_str().to_owned(),
-        cmdline,
-        edits,
-    })
+    let top = if more > 0 { ", and the tree's URL comes on top" } else { "" };
+    Err(Error::unsupported(format!(
+        "kernel command line of {} bytes; the kernel takes 2047{top}",
+        cmdline.len()
+    ))
+    .hint("shorten extra_args"))
 }
 
 /// True for a word of a menu that GRUB was to fill in, and whose value the menu does not say: iPXE would

@@ -4,6 +4,7 @@
 pub mod boot_edit;
 pub mod hosted;
 pub mod hosts;
+pub mod image;
 pub mod netboot;
 pub mod overlay;
 pub mod render;
@@ -58,6 +59,11 @@ pub enum Origin {
         /// The operator's folders that were added.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         folders: Vec<overlay::Laid>,
+    },
+    /// The vendor's file with edits.
+    Edited {
+        /// Where it came from.
+        path: String,
     },
     /// A file given by the operator.
     Given {

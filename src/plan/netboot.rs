@@ -67,7 +67,7 @@ pub(super) fn made(bytes: Vec<u8>, reason: &str) -> Planned {
 }
 
 /// What a family adds, as bytes: its own, or an extent of the medium.
-fn body(media: &Media, body: &Body) -> Result<(Content, Origin)> {
+pub(super) fn body(media: &Media, body: &Body) -> Result<(Content, Origin)> {
     Ok(match body {
         Body::Bytes(b) => (b.clone().into(), Origin::Made),
         Body::File(path) => {
@@ -132,6 +132,13 @@ impl<'a> Initrds<'a> {
         Ok(Initrds { media, folders: &target.folders, pieces, dropped, vendor, inside })
     }
 
+    /// The vendor's as they are, for a file beside them.
+    pub fn kept(media: &'a Media, folders: &'a [Folder], pieces: Vec<Piece>) -> Self {
+        let vendor = pieces.iter().map(|i| i.content.clone()).collect();
+        let (dropped, inside) = Default::default();
+        Initrds { media, folders, pieces, dropped, vendor, inside }
+    }
+
     /// What is in them. To unpack them takes a second, so it is done once, and only if somebody asks.
     fn inside(&self) -> Result<&initrd::Inside> {
         if let Some(i) = self.inside.get() {
@@ -160,6 +167,13 @@ impl<'a> Initrds<'a> {
         files: impl IntoIterator<Item = &'m Made>,
     ) -> Result<Vec<cpio::Entry>> {
         let ours = self.entries(files)?;
+        initrd::landed(&self.vendor, self.met_by(&ours)?, ours)
+    }
+
+    /// Files of ours and the operator's folders, for an archive of their own.
+    pub fn beside(&self, files: &[Made]) -> Result<Vec<cpio::Entry>> {
+        let mut ours = self.entries(files)?;
+        ours.extend(self.folders.iter().flat_map(Folder::entries));
         initrd::landed(&self.vendor, self.met_by(&ours)?, ours)
     }
 
@@ -220,6 +234,7 @@ pub(super) fn origin_name(o: &Origin) -> String {
     match o {
         Origin::Medium { path, .. }
         | Origin::Extended { path, .. }
+        | Origin::Edited { path }
         | Origin::Repacked { path, .. } => path.clone(),
         Origin::Given { name } => name.clone(),
         Origin::Made => "made".into(),

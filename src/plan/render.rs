@@ -2,7 +2,7 @@
 
 use super::{Origin, Plan, Planned};
 use crate::content::path::TreePath;
-use crate::family::draft::{ArgOp, Aspect, Cover, Layer};
+use crate::family::draft::{ArgOp, Aspect, Cover, Coverage, Layer, Note};
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -58,16 +58,22 @@ pub fn text(plan: &Plan, all: bool) -> String {
     hosts(&mut s, plan);
     arguments(&mut s, plan);
     files(&mut s, plan, all);
-    coverage(&mut s, plan);
-    if !plan.notes.is_empty() {
-        s.push_str("\nNotes\n");
-        for n in &plan.notes {
-            let mark = if n.warning { '!' } else { '-' };
-            let assumed = if n.assumed { " (assumed)" } else { "" };
-            let _ = writeln!(s, " {mark} {}{assumed}", n.text);
-        }
-    }
+    coverage(&mut s, &plan.coverage);
+    notes(&mut s, &plan.notes);
     s
+}
+
+/// What the operator should know.
+pub(super) fn notes(s: &mut String, notes: &[Note]) {
+    if notes.is_empty() {
+        return;
+    }
+    s.push_str("\nNotes\n");
+    for n in notes {
+        let mark = if n.warning { '!' } else { '-' };
+        let assumed = if n.assumed { " (assumed)" } else { "" };
+        let _ = writeln!(s, " {mark} {}{assumed}", n.text);
+    }
 }
 
 /// Each host on a line of its own, also where there are a thousand: what is wiped must be seen.
@@ -113,7 +119,7 @@ fn files(s: &mut String, plan: &Plan, all: bool) {
         SUMMED.iter().filter(|(folder, ..)| !all && below(folder).len() > LISTED).collect();
     let apart = |p: &TreePath| is_in(p, "repo") || summed.iter().any(|(f, ..)| is_in(p, f));
     for (path, f) in plan.files.iter().filter(|(p, _)| !apart(p)) {
-        line(s, path, f);
+        line(s, &path.to_string(), f);
     }
     for (folder, mark, what) in &summed {
         let inner = below(folder);
@@ -127,11 +133,12 @@ fn files(s: &mut String, plan: &Plan, all: bool) {
         );
     }
     if !summed.iter().any(|(f, ..)| *f == "repo") {
-        below("repo").iter().for_each(|(path, f)| line(s, path, f));
+        below("repo").iter().for_each(|(path, f)| line(s, &path.to_string(), f));
     }
 }
 
-fn line(s: &mut String, path: &TreePath, f: &Planned) {
+/// A file with its origin and its reasons.
+pub(super) fn line(s: &mut String, path: &str, f: &Planned) {
     let size = human(f.content.len());
     let (mark, size, from) = match &f.origin {
         Origin::Medium { path, offset: Some(o) } => ('=', size, format!("{path} @ {o:#x}")),
@@ -149,9 +156,10 @@ fn line(s: &mut String, path: &TreePath, f: &Planned) {
             let also = if ours.is_empty() { ours } else { format!(", with {ours}") };
             ('~', size, format!("{path} made anew without {}{also}", few(dropped)))
         }
+        Origin::Edited { path } => ('~', size, path.clone()),
         Origin::Made => ('+', size, "made".into()),
     };
-    let _ = writeln!(s, " {mark} {:<26} {size:>10}  {from}", path.to_string());
+    let _ = writeln!(s, " {mark} {path:<26} {size:>10}  {from}");
     for r in &f.reasons {
         let _ = writeln!(s, "     {r}");
     }
@@ -171,11 +179,12 @@ fn ours(added: &[String], folders: &[super::overlay::Laid]) -> String {
     added.iter().map(String::as_str).chain(settings).collect::<Vec<_>>().join(" ")
 }
 
-fn coverage(s: &mut String, plan: &Plan) {
+/// The coverage table.
+pub(super) fn coverage(s: &mut String, rows: &[Coverage]) {
     s.push_str("\nCoverage, from power-on to the installed system\n");
     for layer in Layer::ALL {
         for aspect in [Aspect::Console, Aspect::Bond] {
-            let row = plan.coverage.iter().find(|c| c.layer == layer && c.aspect == aspect);
+            let row = rows.iter().find(|c| c.layer == layer && c.aspect == aspect);
             let (state, why) = match row.map(|r| &r.cover) {
                 Some(Cover::Set { how }) => ("set", how.clone()),
                 Some(Cover::NotNeeded { why }) => ("not needed", why.clone()),

@@ -64,7 +64,7 @@ fn overlay(
     let Inputs { media, target, .. } = inputs;
     let pieces = set.iter().map(|l| piece(media, l)).collect::<Result<Vec<_>>>()?;
     let initrds = Initrds::kept(media, &target.folders, pieces);
-    let entries = initrds.landed_all(&draft.in_initrd)?;
+    let entries = initrds.beside(&draft.in_initrd)?;
     let archive = cpio::archive_of(&cpio::with_parents(&entries, &|_| false))?;
     let bytes = archive.read_all(MAX_LIST).map(Content::from).unwrap_or(archive);
     let image = set.first().and_then(|l| l.image.clone());

@@ -143,7 +143,7 @@ fn edit(doc: &mut BootDoc, e: &mut Entry, draft: &Draft, base_url: Option<&str>)
     // What stands on the line beside the kernel's own words (initrd=) is the loader's.
     let mut c = Cmdline::parse(&e.vendor_cmdline)?;
     boot_edit::apply(&mut c, &args)?;
-    boot_edit::fits(c.as_str())?;
+    boot_edit::fits(c.as_str(), 0)?;
     e.cmdline = c.as_str().trim().to_owned();
     e.edits = edits;
     Ok(())
