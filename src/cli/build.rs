@@ -100,8 +100,8 @@ impl Read {
         if let Some(want) = wish.sha256 {
             check_digest(&media, want)?;
         }
-        let labels = label::shapes(&wish.recipes);
-        let (docs, identity) = (media.boot_docs(), media.identity(labels));
+        let labels = label::labels(&wish.recipes)?;
+        let (docs, identity) = (media.boot_docs(), media.identity(&labels));
         let recipe = match &wish.recipe {
             Some(name) => select::by_name(&wish.recipes, name)?,
             None => {

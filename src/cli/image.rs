@@ -16,6 +16,7 @@ use crate::plan::image::{self, ImagePlan, Md5, Sum};
 use crate::plan::render::human;
 use crate::plan::Inputs;
 use crate::publish::Progress;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 pub fn run(a: &Image) -> Result<Outcome> {
@@ -234,6 +235,17 @@ fn undo(a: &Undo) -> Result<Outcome> {
     let text = format!("{}: the vendor's image again, {}\n", a.output.display(), human(vendor.len()));
     tell(Some(&a.output), &text);
     Ok(Outcome::Done)
+}
+
+/// The operator's files for the medium.
+fn added(list: &[String]) -> Result<BTreeMap<TreePath, (String, Content)>> {
+    list.iter()
+        .map(|a| {
+            let (from, to) = resolve::added(a)?;
+            let name = from.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Ok((to, (name, Content::open(&from)?)))
+        })
+        .collect()
 }
 
 impl From<Implant> for Md5 {

@@ -242,6 +242,37 @@ fn folders(profile: &Profile, beside: Option<&Path>) -> Result<Vec<Folder>> {
     Ok(out)
 }
 
+/// `SRC` or `SRC:DEST`: a file of this machine, and where it goes to in the initrd or on the medium.
+pub fn added(add: &str) -> Result<(PathBuf, TreePath)> {
+    let whole = Path::new(add);
+    let (from, to) = match add.rsplit_once(':') {
+        Some((from, to)) if !whole.exists() => (PathBuf::from(from), TreePath::new(to)
+                .map_err(|e| e.hint("--add SRC:DEST, DEST a path from the root"))?),
+        _ => {
+            use std::os::unix::ffi::OsStrExt;
+            let name = whole.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+            (whole.to_owned(), TreePath::new(name)?)
+        }
+    };
+    if to.is_root() {
+        return Err(Error::usage(format!("\"{add}\" does not say where to"))
+            .hint("--add SRC:DEST, DEST a path in it"));
+    }
+    if from.is_dir() {
+        return Err(Error::usage("is a folder")
+            .source_name(from.display())
+            .hint("files are added one by one; an initrd takes a whole one by --folder DIR"));
+    }
+    // A link that is named by itself stands for its file.
+    let from = from.canonicalize().map_err(|e| {
+        Error::io("can't read", e)
+            .source_name(from.display())
+            .hint("check the path that is to be added")
+    })?;
+    Ok((from, to))
+}
+
+
 fn own(path: &Path) -> Result<(String, Vec<u8>)> {
     Ok((name_of(path), read_file(path, 1 << 20)?))
 }

@@ -21,7 +21,8 @@ pub fn append(a: &Append) -> Result<Outcome> {
     let vendor = Content::open(&a.file)?;
     let mut ours = Vec::new();
     for add in &a.add {
-        ours.push(added(add)?);
+        let (from, to) = resolve::added(add)?;
+        ours.push(folder::entry(&from, to)?);
     }
     for dir in &a.folder {
         ours.extend(folder::entries(dir)?);
@@ -50,35 +51,6 @@ pub fn append(a: &Append) -> Result<Outcome> {
     bar.end();
     tell(path, &what);
     Ok(Outcome::Done)
-}
-
-/// `SRC` or `SRC:DEST`.
-fn added(add: &str) -> Result<Entry> {
-    let whole = Path::new(add);
-    let (from, to) = match add.rsplit_once(':') {
-        Some((from, to)) if !whole.exists() => (PathBuf::from(from), inside(to)?),
-        _ => {
-            use std::os::unix::ffi::OsStrExt;
-            let name = whole.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
-            (whole.to_owned(), TreePath::new(name)?)
-        }
-    };
-    if to.is_root() {
-        return Err(Error::usage(format!("\"{add}\" does not say where to"))
-            .hint("--add SRC:DEST, DEST a path in the initrd"));
-    }
-    if from.is_dir() {
-        return Err(Error::usage("is a folder")
-            .source_name(from.display())
-            .hint("add what is in it: --folder DIR"));
-    }
-    // A link that is named by itself stands for its file.
-    let from = from.canonicalize().map_err(|e| {
-        Error::io("can't read", e)
-            .source_name(from.display())
-            .hint("check the path that is to be added")
-    })?;
-    folder::entry(&from, to)
 }
 
 pub fn repack(a: &Repack) -> Result<Outcome> {

@@ -152,7 +152,7 @@ fn edit(doc: &mut BootDoc, e: &mut Entry, draft: &Draft, base_url: Option<&str>)
 /// The loader's own terminal.
 fn loader(m: &mut Menu, media: &Media, port: &Serial) -> Result<()> {
     if m.doc.set_serial(port)? {
-        m.loader.push(format!("its own terminal on {}", port.name()));
+        m.loader.push(format!("its own terminal on {}", port.tty()));
     }
     if let BootDoc::Syslinux(d) = &mut m.doc {
         let there = |name: &str| {
