@@ -19,6 +19,7 @@ pub mod ignition;
 pub mod initrd;
 pub mod ipxe;
 pub mod iso9660;
+pub mod isomd5;
 pub mod kickstart;
 pub mod linuxrc;
 pub mod module;
