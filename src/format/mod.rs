@@ -28,6 +28,7 @@ pub mod networkd;
 pub mod nm_keyfile;
 pub mod patch;
 pub mod paths;
+pub mod pe;
 pub mod preseed;
 pub mod proxmox_answer;
 mod spans;

@@ -1,18 +1,13 @@
 //! Unified kernel images (`EFI/Linux/*.efi`): kernel, initrd and arguments in one signed EFI program.
 //! Read only, for a signature that we broke would be worse than none.
 //!
-//! Source: UAPI.5; the PE format's section table (Microsoft, "PE Format"). Not read: profiles, addons.
+//! Source: UAPI.5. Not read: profiles, addons.
 
 use super::bls::Rank;
-use super::fields::{le16, le32};
+use super::pe::Pe;
 use super::spans;
 use crate::content::Content;
 use crate::error::Result;
-
-/// The spec names a dozen sections, and the linker adds a few.
-const MAX_SECTIONS: u64 = 96;
-/// Of one section that is read.
-const MAX_TEXT: u64 = 64 << 10;
 
 /// What an image says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,22 +28,16 @@ impl Uki {
     /// # Errors
     /// Those of the source, and `Corrupt` where the image is cut short.
     pub fn read(image: &Content) -> Result<Option<Uki>> {
-        let Some(sections) = sections(image)? else { return Ok(None) };
-        let section = |name: &[u8]| -> Result<Option<String>> {
-            let Some(s) = sections.iter().find(|s| s.name == name) else { return Ok(None) };
-            let bytes = image.slice(s.at..s.at + s.len.min(MAX_TEXT))?.read_all(MAX_TEXT)?;
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            Ok(Some(text.trim_end_matches(['\0', '\n']).to_owned()))
-        };
-        let Some(release) = section(b".osrel")? else { return Ok(None) };
+        let Some(pe) = Pe::read(image)? else { return Ok(None) };
+        let Some(release) = pe.text(".osrel")? else { return Ok(None) };
         let first = |keys: &[&str]| keys.iter().find_map(|k| field(&release, k));
         Ok(Some(Uki {
             // The order of `bootspec_pick_name_version_sort_key`.
             title: first(&["PRETTY_NAME", "IMAGE_ID", "NAME", "ID"]).unwrap_or_default(),
             version: first(&["IMAGE_VERSION", "VERSION", "VERSION_ID", "BUILD_ID"]),
             sort_key: first(&["IMAGE_ID", "ID"]),
-            cmdline: section(b".cmdline")?.unwrap_or_default().trim().to_owned(),
-            kernel: section(b".uname")?,
+            cmdline: pe.text(".cmdline")?.unwrap_or_default().trim().to_owned(),
+            kernel: pe.text(".uname")?,
         }))
     }
 
@@ -66,41 +55,6 @@ fn field(text: &str, key: &str) -> Option<String> {
     };
     let all = spans::lines(text.as_bytes(), false);
     all.iter().filter_map(line).rfind(|v| !v.is_empty())
-}
-
-struct Section {
-    /// Without its NULs.
-    name: Vec<u8>,
-    at: u64,
-    len: u64,
-}
-
-/// The section table; `None` for what is no PE program.
-fn sections(image: &Content) -> Result<Option<Vec<Section>>> {
-    let mut dos = [0; 64];
-    if image.len() < 64 {
-        return Ok(None);
-    }
-    image.read_at(&mut dos, 0)?;
-    let at = u64::from(le32(&dos, 0x3c));
-    if !dos.starts_with(b"MZ") || at + 24 > image.len() {
-        return Ok(None);
-    }
-    let mut head = [0; 24];
-    image.read_at(&mut head, at)?;
-    if !head.starts_with(b"PE\0\0") {
-        return Ok(None);
-    }
-    let count = u64::from(le16(&head, 6)).min(MAX_SECTIONS);
-    let table = at + 24 + u64::from(le16(&head, 20));
-    let bytes = image.slice(table..table + count * 40)?.read_all(MAX_SECTIONS * 40)?;
-    let section = |s: &[u8]| {
-        let end = s[..8].iter().position(|&b| b == 0).unwrap_or(8);
-        // Padding counts for the size on disk, and not for the virtual one.
-        let len = le32(s, 8).min(le32(s, 16));
-        Section { name: s[..end].to_vec(), at: u64::from(le32(s, 20)), len: u64::from(len) }
-    };
-    Ok(Some(bytes.chunks_exact(40).map(section).collect()))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ set -euo pipefail
 packages=(
   qemu-system-x86 ovmf ipxe ipxe-qemu            # proof by boot
   debian-installer-12-netboot-amd64 memtest86+   # real kernels, initrds, ISOs
-  xorriso genisoimage isomd5sum libarchive-tools p7zip-full cpio   # oracles
+  sbsigntool pesign xorriso genisoimage isomd5sum libarchive-tools p7zip-full cpio   # oracles
   libxml2-utils mtools dosfstools gdisk fdisk squashfs-tools squashfs-tools-ng
   isolinux syslinux-common grub-efi-amd64-bin grub-pc-bin grub-common
   mmdebstrap uidmap debian-archive-keyring debconf debconf-utils netplan.io openssl time zstd python3-venv busybox-static
