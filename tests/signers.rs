@@ -4,7 +4,10 @@
 mod support;
 
 use isowright::content::Content;
+use isowright::content::tree::{Node, Tree};
 use isowright::format::pe::{Certificate, Pe, Signature, State, UefiCa};
+use isowright::media::Media;
+use isowright::media::secure_boot::Chain;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -306,4 +309,55 @@ fn cut_and_mutated_programs_are_answered() {
 fn pe_table(b: &[u8]) -> usize {
     let word = |at: usize| u32::from_le_bytes(b[at..at + 4].try_into().unwrap()) as usize;
     word(word(0x3c) + 24 + 112 + 32)
+}
+
+/// The chain of a medium with these programs as shim, GRUB and kernel.
+fn chain(shim: &[u8], grub: Option<&[u8]>, kernel: &[u8]) -> Chain {
+    let cfg =
+        "menuentry 'Install' {\n linux /install/vmlinuz quiet\n initrd /install/initrd.gz\n}\n";
+    let mut files = vec![
+        ("EFI/boot/bootx64.efi", shim.to_vec()),
+        ("boot/grub/grub.cfg", cfg.into()),
+        ("install/initrd.gz", Vec::new()),
+        ("install/vmlinuz", kernel.to_vec()),
+    ];
+    files.extend(grub.map(|g| ("EFI/boot/grubx64.efi", g.to_vec())));
+    let tree: Tree = files.into_iter().map(|(p, b)| (p.parse().unwrap(), Node::file(b))).collect();
+    let media = Media::of_tree("test.iso", "TEST", tree);
+    let mut chains = media.secure_boot(&media.boot_docs());
+    assert_eq!(chains.len(), 1);
+    chains.remove(0)
+}
+
+#[test]
+fn a_medium_tells_whether_its_chain_is_whole() {
+    let package = "debian-installer-12-netboot-amd64";
+    let read = |n: &str| {
+        support::packaged(&format!("{NETBOOT}/{n}"), package).map(|p| std::fs::read(p).unwrap())
+    };
+    let (Some(shim), Some(grub), Some(kernel)) =
+        (read("bootnetx64.efi"), read("grubx64.efi"), read("linux"))
+    else {
+        return;
+    };
+    let whole = chain(&shim, Some(&grub), &kernel);
+    assert_eq!((whole.gaps.len(), whole.programs.len()), (0, 3), "{:?}", whole.gaps);
+    assert_eq!(whole.programs[0].carries, ["Debian Secure Boot CA"]);
+    let gap = |shim: &[u8], grub: Option<&[u8]>, kernel: &[u8], want: &str| {
+        let gaps = chain(shim, grub, kernel).gaps;
+        assert!(gaps.len() == 1 && gaps[0].contains(want), "{want}: {gaps:?}");
+    };
+    let mut edited = kernel.clone();
+    edited[kernel.len() / 2] ^= 1;
+    gap(&shim, Some(&grub), &edited, "kernel was changed after \"Debian Secure Boot Signer");
+    gap(&shim, None, &kernel, "no grubx64.efi beside shim");
+    gap(&grub, None, &kernel, "which is not Microsoft's authority");
+    let Some((keys, program)) = own_keys() else { return };
+    let bare = std::fs::read(&program).unwrap();
+    gap(&shim, Some(&bare), &kernel, "GRUB is not signed");
+    gap(&bare, None, &kernel, "loader is not signed");
+    let signed = keys.at("signed.efi");
+    keys.sign("stranger", &program, &signed);
+    let own = std::fs::read(&signed).unwrap();
+    gap(&shim, Some(&own), &kernel, "\"The stranger\", which shim does not carry");
 }

@@ -1,13 +1,14 @@
 //! `inspect`: what a medium is, how it boots, every boot entry and boot file, and how we know.
 
 use super::args::Inspect;
-use super::{Outcome, resolve, term};
+use super::{Outcome, resolve, signers, term};
 use crate::content::path::TreePath;
 use crate::error::Result;
 use crate::format::bzimage::KernelVersion;
 use crate::format::iso9660::eltorito::Emulation;
 use crate::media::Media;
 use crate::media::identity::{Fact, Identity};
+use crate::media::secure_boot::Chain;
 use crate::model::boot::{FoundEntry, Locus, Payload};
 use crate::plan::render::human;
 use crate::recipe::select;
@@ -36,6 +37,7 @@ struct Report<'a> {
     entries: Vec<FoundEntry>,
     documents: Vec<String>,
     boot_files: BTreeMap<String, BootFile>,
+    secure_boot: Vec<Chain>,
     notes: Vec<String>,
 }
 
@@ -67,6 +69,7 @@ impl<'a> Report<'a> {
             entries: docs.entries(),
             documents: docs.docs.iter().map(|d| d.locus.to_string()).collect(),
             boot_files: BTreeMap::new(),
+            secure_boot: media.secure_boot(&docs),
             notes,
         };
         report.gather();
@@ -161,6 +164,7 @@ impl<'a> Report<'a> {
             "documents": self.documents,
             "entries": entries,
             "boot_files": files,
+            "secure_boot": self.secure_boot,
             "notes": self.notes,
         })
     }
@@ -197,6 +201,7 @@ impl<'a> Report<'a> {
         for d in &self.documents {
             let _ = writeln!(s, "  {:<11} {:>10} {:>12}  {d}", "boot config", "", "");
         }
+        s.push_str(&signers::text(&self.secure_boot));
         if !self.notes.is_empty() {
             s.push_str("\nNotes\n");
             for n in &self.notes {

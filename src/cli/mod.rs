@@ -13,6 +13,7 @@ mod ls;
 mod output;
 mod recipe;
 mod resolve;
+mod signers;
 pub mod term;
 mod verify;
 

@@ -32,6 +32,7 @@ pub mod pe;
 pub mod preseed;
 pub mod proxmox_answer;
 mod spans;
+pub mod sums;
 pub mod syslinux;
 pub mod talos;
 pub mod treeinfo;

@@ -6,6 +6,7 @@ pub mod bootdocs;
 pub mod identity;
 pub mod labels;
 mod markers;
+pub mod secure_boot;
 mod suse;
 
 use crate::content::Content;
