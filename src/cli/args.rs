@@ -187,6 +187,8 @@ pub enum Way {
     Url,
     /// In the kernel arguments
     Cmdline,
+    /// A file on the repacked medium
+    Medium,
 }
 
 impl From<Way> for Delivery {
@@ -195,6 +197,7 @@ impl From<Way> for Delivery {
             Way::Initrd => Delivery::Initrd,
             Way::Url => Delivery::Url,
             Way::Cmdline => Delivery::Cmdline,
+            Way::Medium => Delivery::Medium,
         }
     }
 }

@@ -11,7 +11,7 @@ pub mod render;
 use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
-use crate::family::draft::{ArgEdit, Coverage, Delivered, Draft, Facts, Note};
+use crate::family::draft::{ArgEdit, Coverage, Delivered, Draft, Facts, Note, Route};
 use crate::format::bzimage::KernelVersion;
 use crate::media::Media;
 use crate::media::bootdocs::BootDocs;
@@ -109,6 +109,8 @@ pub enum Extent {
 /// What to build for.
 #[derive(Debug, Clone, Default)]
 pub struct Target {
+    /// What the machine is started from.
+    pub route: Route,
     /// How much of the medium.
     pub extent: Extent,
     /// URL of the tree, where it is known beforehand; with a trailing slash.
@@ -227,9 +229,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan> {
     if let Some(hosts) = &target.hosts {
         return hosts::make(inputs, hosts);
     }
-    let mut facts = facts(inputs);
-    let mut draft = said(inputs, &mut facts, profile)?;
-    draft.notes.extend(notes_of_the_medium(inputs));
+    let mut draft = words(inputs)?;
     let mut start = boot_edit::choose(inputs)?;
     draft.notes.extend(start.notes.iter().cloned());
     let version = KernelVersion::read(&start.kernel.content)?;
@@ -266,15 +266,35 @@ pub fn make(inputs: &Inputs) -> Result<Plan> {
     .settled())
 }
 
+/// What the family says of the profile for this medium, and what recipe and medium tell besides: for
+/// [`Route::Medium`] all that goes into its boot configurations.
+///
+/// # Errors
+/// `Unsupported` where the family can't say the profile, `Usage` where the answers can't come as wished.
+pub fn words(inputs: &Inputs) -> Result<Draft> {
+    let mut facts = facts(inputs);
+    let mut draft = said(inputs, &mut facts, inputs.profile)?;
+    draft.notes.extend(notes_of_the_medium(inputs));
+    Ok(draft)
+}
+
 fn facts(inputs: &Inputs) -> Facts {
     let Inputs { media, identity, recipe, profile, target, .. } = inputs;
+    let of_recipe = recipe.facts(identity, &media.tree, media.image.len());
+    let ram_mib = match target.route {
+        Route::Network => of_recipe.ram_mib,
+        // Nothing is fetched into memory.
+        Route::Medium => recipe.ram_mib(0, 0),
+    };
     Facts {
+        route: target.route,
+        ram_mib,
         base_url: target.base_url.clone(),
         delivery: profile.answers.delivery,
         many_hosts: target.hosts.is_some(),
         entry: boot_edit::entry_cmdline(inputs),
         brought: boot_edit::brought(inputs),
-        ..recipe.facts(identity, &media.tree, media.image.len())
+        ..of_recipe
     }
 }
 

@@ -10,7 +10,7 @@ use crate::content::path::TreePath;
 use crate::content::tree::Tree;
 use crate::error::{Error, Result};
 use crate::family::Family;
-use crate::family::draft::{Facts, Hosted, KickstartLine};
+use crate::family::draft::{Facts, Hosted, KickstartLine, Route};
 use crate::media::identity::Identity;
 use crate::media::labels::LabelShape;
 use crate::model::cmdline::Cmdline;
@@ -328,6 +328,7 @@ impl Recipe {
         let value =
             |f: &Option<crate::media::identity::Fact<String>>| f.as_ref().map(|f| f.value.clone());
         Facts {
+            route: Route::default(),
             kickstart: self.answers.kickstart,
             mirror: self.answers.mirror.clone(),
             default_hostname: self.answers.hostname.clone(),
