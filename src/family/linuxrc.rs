@@ -64,12 +64,25 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
 /// linuxrc finds the disc or stick that it was started from by itself.
 fn from_medium(facts: &Facts, install: &Install, draft: &mut Draft) {
     draft.drop_media_check(Sums::Tagged, ArgOp::Remove("mediacheck".into()));
-    if let Some(m) = &install.mirror {
-        mirror(m, draft);
-    } else if !has_packages(facts) {
-        draft.warn(NO_PACKAGES);
+    match &install.mirror {
+        Some(m) => mirror(m, draft),
+        None if !has_system(facts) => draft.warn(NOTHING),
+        None if !has_packages(facts) => draft.warn(NO_PACKAGES),
+        None => {}
     }
 }
+
+/// Whether the installation system is there: `boot/ARCH/root`.
+fn has_system(facts: &Facts) -> bool {
+    facts.paths.iter().any(|p| {
+        let mut parts = p.parts();
+        parts.next().is_some_and(|f| f.eq_ignore_ascii_case(b"boot"))
+            && parts.nth(1).is_some_and(|f| f.eq_ignore_ascii_case(b"root"))
+    })
+}
+
+const NOTHING: &str = "This medium carries neither installation system nor packages, and the profile names no \
+     install.mirror: the initrd takes the vendor's own mirror, over the internet.";
 
 const NO_PACKAGES: &str = "This medium carries no packages: they come by registration, which is yours to say (regurl=, or \
      suse_register in an AutoYaST file of your own).";
@@ -87,19 +100,12 @@ fn mirror(url: &str, draft: &mut Draft) {
 /// Where the installation system and the packages come from over the network.
 fn source(facts: &Facts, install: &Install, draft: &mut Draft) {
     draft.arg(ArgOp::Remove("instsys".into()), "it lies in the install source");
-    let in_paths = |last: &str| {
-        facts.paths.iter().any(|p| {
-            let mut parts = p.parts();
-            parts.next().is_some_and(|f| f.eq_ignore_ascii_case(b"boot"))
-                && parts.nth(1).is_some_and(|f| f.eq_ignore_ascii_case(last.as_bytes()))
-        })
-    };
     match &install.mirror {
         Some(m) => {
             draft.hosted = Hosted::default();
             mirror(m, draft);
         }
-        None if in_paths("root") => {
+        None if has_system(facts) => {
             draft.hosted = facts.hosted.clone();
             draft.arg(
                 ArgOp::Set(format!("install={BASE}repo/")),
@@ -115,10 +121,7 @@ fn source(facts: &Facts, install: &Install, draft: &mut Draft) {
         }
         None => {
             draft.hosted = Hosted::default();
-            draft.warn(
-                "This medium carries neither installation system nor packages, and the profile names no \
-                 install.mirror: the initrd takes the vendor's own mirror, over the internet.",
-            );
+            draft.warn(NOTHING);
         }
     }
 }

@@ -319,7 +319,7 @@ fn said(inputs: &Inputs, facts: &mut Facts, profile: &Profile) -> Result<Draft> 
 /// What recipe and medium tell the operator.
 fn notes_of_the_medium(inputs: &Inputs) -> Vec<Note> {
     let note = |warning, text| Note { warning, text, assumed: false };
-    let recipe = inputs.recipe.notes_for(inputs.identity);
+    let recipe = inputs.recipe.notes_for(inputs.identity, inputs.target.route);
     let recipe = recipe.into_iter().map(|n| note(n.warning, n.text.clone()));
     let media = inputs.media.notes().iter().map(|n| note(false, format!("the medium: {n}")));
     recipe.chain(media).collect()

@@ -212,6 +212,9 @@ pub struct RecipeNote {
     /// True for what is likely to fail.
     #[serde(default)]
     pub warning: bool,
+    /// True for what holds only where the installer comes from the network, not for its own medium repacked.
+    #[serde(default)]
+    pub netboot: bool,
     /// One sentence.
     pub text: String,
 }
@@ -353,11 +356,12 @@ impl Recipe {
         }
     }
 
-    /// The notes that are true for this medium.
-    pub fn notes_for(&self, id: &Identity) -> impl Iterator<Item = &RecipeNote> {
+    /// The notes that are true for this medium and what is started.
+    pub fn notes_for(&self, id: &Identity, route: Route) -> impl Iterator<Item = &RecipeNote> {
         let major = id.major();
         self.notes
             .iter()
+            .filter(move |n| !n.netboot || route == Route::Network)
             .filter(move |n| n.major.is_empty() || major.is_some_and(|m| n.major.contains(&m)))
     }
 }
