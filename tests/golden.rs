@@ -7,6 +7,7 @@ mod support;
 use isowright::content::Content;
 use isowright::content::tree::{Node, Tree};
 use isowright::error::ErrorKind;
+use isowright::family::draft::{self, ArgEdit, ArgOp, Body, Cover, Draft, Made, Route};
 use isowright::format::cpio;
 use isowright::media::Media;
 use isowright::model::profile::Profile;
@@ -24,10 +25,22 @@ fn planned(name: &str, unattended: bool) -> Plan {
 /// The plan for files and label; `brought` is the kernel that comes from elsewhere, if one is wanted.
 fn plan_of(
     name: &str,
-    (tree, volume_id): (Tree, &str),
+    medium: (Tree, &str),
     brought: Vec<u8>,
     unattended: bool,
 ) -> isowright::error::Result<Plan> {
+    with_inputs(name, medium, brought, unattended, Route::Network, plan::make)
+}
+
+/// What `f` makes of a medium and the bundled profile.
+fn with_inputs<T>(
+    name: &str,
+    (tree, volume_id): (Tree, &str),
+    brought: Vec<u8>,
+    unattended: bool,
+    route: Route,
+    f: impl FnOnce(&plan::Inputs) -> T,
+) -> T {
     let media = Media::of_tree(&format!("{name}.iso"), volume_id, tree);
     let recipes = recipe::bundled().unwrap();
     let labels = recipe::label::labels(&recipes).unwrap();
@@ -40,12 +53,13 @@ fn plan_of(
     profile.answers.lenient = unattended;
     let stand_in = |name: &str, bytes: Vec<u8>| (name.to_owned(), Content::from(bytes));
     let on_medium = recipe.boot_files(&media.tree).is_some();
-    let netboot = recipe.netboot.as_ref().filter(|_| !on_medium).map(|_| NetbootPair {
+    let wanted = recipe.netboot.as_ref().filter(|_| !on_medium && route == Route::Network);
+    let netboot = wanted.map(|_| NetbootPair {
         kernel: stand_in("linux", brought),
         initrd: stand_in("initrd.gz", cpio::archive(&[]).and_then(|c| c.read_all(1000)).unwrap()),
     });
-    let target = Target { extent: Extent::AsNeeded, netboot, ..Target::default() };
-    plan::make(&plan::Inputs {
+    let target = Target { route, extent: Extent::AsNeeded, netboot, ..Target::default() };
+    f(&plan::Inputs {
         media: &media,
         docs: &docs,
         identity: &identity,
@@ -53,6 +67,78 @@ fn plan_of(
         profile: &profile,
         target: &target,
     })
+}
+
+/// What the family says where the fixture itself is started.
+fn words(name: &str, unattended: bool, route: Route) -> Draft {
+    let (tree, id) = support::fixture(name);
+    let brought = b"a stand-in\n".to_vec();
+    with_inputs(name, (tree, &id), brought, unattended, route, plan::words).unwrap()
+}
+
+/// A medium's draft for readers. Files that are the same over the network are only named.
+fn medium_words(name: &str, unattended: bool) -> String {
+    let draft = words(name, unattended, Route::Medium);
+    let network = words(name, unattended, Route::Network);
+    let mut out = String::new();
+    let edit = |out: &mut String, e: &ArgEdit| {
+        let (sign, word) = match &e.op {
+            ArgOp::Set(w) => ('=', w.clone()),
+            ArgOp::Append(w) => ('+', w.clone()),
+            ArgOp::AppendForTarget(w) => ('+', format!("--- {w}")),
+            ArgOp::Remove(w) => ('-', w.clone()),
+        };
+        writeln!(out, "  {sign} {word}  # {}", e.reason).unwrap();
+    };
+    out.push_str("arguments\n");
+    draft.args.iter().for_each(|e| edit(&mut out, e));
+    out.push_str("where sums are not renewed\n");
+    for c in &draft.media_checks {
+        write!(out, "  {:?}:", c.sums).unwrap();
+        edit(&mut out, &c.edit);
+    }
+    if let Some(d) = &draft.delivery {
+        writeln!(out, "answers by {}: {}", d.way, d.reason).unwrap();
+    }
+    let before: Vec<&Made> = network.in_initrd.iter().chain(&network.beside).collect();
+    for (place, files) in [("initrd", &draft.in_initrd), ("medium", &draft.on_medium)] {
+        for f in files {
+            writeln!(out, "{place} /{} {:o}  # {}", f.path, f.mode, f.reason).unwrap();
+            let same = before.iter().any(|b| b.path.name() == f.path.name() && b.body == f.body);
+            match &f.body {
+                Body::Bytes(b) if !same => {
+                    let text = if b.starts_with(&[0x1f, 0x8b]) {
+                        unpacked(b)
+                    } else {
+                        String::from_utf8(b.clone()).unwrap()
+                    };
+                    text.lines().for_each(|l| writeln!(out, "  | {l}").unwrap());
+                }
+                Body::Bytes(_) => out.push_str("  as over the network\n"),
+                other => writeln!(out, "  {other:?}").unwrap(),
+            }
+        }
+    }
+    let set = |out: &mut String, name: &str, v: &dyn std::fmt::Debug| {
+        writeln!(out, "{name}: {v:?}").unwrap();
+    };
+    set(&mut out, "RAM in MiB", &draft.ram_mib);
+    set(&mut out, "unattended", &draft.unattended.unwrap_or(unattended));
+    let mut coverage = draft.coverage.clone();
+    coverage.sort_by_key(|c| (c.layer, c.aspect));
+    for c in coverage {
+        let text = match c.cover {
+            Cover::Set { how } => format!("set: {how}"),
+            Cover::NotNeeded { why } => format!("not needed: {why}"),
+            Cover::Impossible { why, instead } => format!("IMPOSSIBLE: {why}; instead: {instead}"),
+        };
+        writeln!(out, "{:?} {:?}: {text}", c.aspect, c.layer).unwrap();
+    }
+    for n in &draft.notes {
+        let mark = if n.warning { "!" } else { "-" };
+        writeln!(out, "{mark} {}", n.text).unwrap();
+    }
+    out
 }
 
 /// Paths of the fixture's files stand without the offset 0 that a loose file has.
@@ -147,12 +233,42 @@ fn every_fixture_is_planned_as_its_golden_says() {
         for (kind, unattended) in [("metal", false), ("unattended", true)] {
             let plan = planned(&name, unattended);
             check(&dir.join(kind).join("plan.txt"), &shown(&plan), &mut wrong);
+            let words = medium_words(&name, unattended);
+            check(&dir.join(kind).join("medium-words.txt"), &words, &mut wrong);
             for (file, text) in made(&plan) {
                 check(&dir.join(kind).join(file), &text, &mut wrong);
             }
         }
     }
     assert!(wrong.is_empty(), "{wrong}UPDATE_GOLDENS=1 rewrites them");
+}
+
+#[test]
+fn a_medium_needs_no_tree() {
+    for name in support::fixtures() {
+        for unattended in [false, true] {
+            let draft = words(&name, unattended, Route::Medium);
+            assert!(draft.hosted.is_nothing(), "{name}");
+            assert!(draft.beside.is_empty() && draft.more_initrds.is_empty(), "{name}");
+            let edits = draft.args.iter().chain(draft.media_checks.iter().map(|c| &c.edit));
+            for e in edits {
+                let (ArgOp::Set(w)
+                | ArgOp::Append(w)
+                | ArgOp::AppendForTarget(w)
+                | ArgOp::Remove(w)) = &e.op;
+                assert!(!w.contains(draft::BASE), "{name}: {w}");
+                assert!(!e.reason.contains("disc that is not there"), "{name}: {w}");
+            }
+            // Only the layer over Proxmox' medium names a file of the vendor's, and a small one.
+            for m in draft.in_initrd.iter().chain(&draft.on_medium) {
+                let small = matches!(&m.body, Body::File(p) if p.name() == b".cd-info");
+                assert!(m.bytes().is_some() || small, "{name}: {}", m.path);
+                let text = m.bytes().map(String::from_utf8_lossy).unwrap_or_default();
+                assert!(!text.contains(draft::BASE), "{name}: {}", m.path);
+            }
+            assert_eq!(draft.coverage.len(), 10, "{name}: five layers, console and bond");
+        }
+    }
 }
 
 #[test]

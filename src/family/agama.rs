@@ -4,9 +4,14 @@
 //! whole medium would lie in memory beside it. Agama begins to install as soon as it has a profile
 //! (`inst.auto`); `inst.install=0` holds it back, but an Agama that does not know the word would not
 //! hear it, so without `unattended` no profile is named.
+//!
+//! Started from the medium, dracut keeps it mounted at `/run/initramfs/live` (dmsquash-live), and
+//! `inst.auto` takes a `file:` URL (<https://agama-project.github.io/docs/user/reference/urls>).
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, Aspect, BASE, Body, Cover, Draft, Facts, Hosted, Layer, Made};
+use super::draft::{
+    ArgOp, Aspect, BASE, Body, Cover, Draft, FOLDER, Facts, Hosted, Layer, Made, Route, Sums,
+};
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::agama::Agama;
@@ -31,7 +36,10 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         initrd: _,
     } = profile;
 
-    source(facts, install, draft)?;
+    match facts.route {
+        Route::Network => source(facts, install, draft)?,
+        Route::Medium => from_medium(facts, install, draft),
+    }
     console::say(console, Target::Answers, draft);
     installer_network(network, install.hostname.as_deref(), draft);
     answer_file(facts, profile, draft)?;
@@ -62,28 +70,48 @@ fn source(facts: &Facts, install: &Install, draft: &mut Draft) -> Result<()> {
         ArgOp::Set(format!("root=live:{BASE}repo/{squashfs}")),
         "the installer's system comes over HTTP into memory",
     );
-    let on_medium = facts.has(&format!("{REPO}/repodata/repomd.xml"));
-    draft.hosted = if on_medium && install.mirror.is_none() {
-        Hosted::whole_tree()
-    } else {
-        Hosted::only(vec![squashfs])
+    let packages = on_medium(facts) && install.mirror.is_none();
+    draft.hosted = match packages {
+        true => Hosted::whole_tree(),
+        false => Hosted::only(vec![squashfs]),
     };
+    if packages {
+        let word = format!("inst.install_url={BASE}repo/{REPO}/");
+        draft.arg(ArgOp::Set(word), "packages come from the hosted tree");
+    }
+    mirror(facts, install, draft);
+    Ok(())
+}
+
+/// Whether the medium itself has packages. The vendor's entry finds it.
+fn on_medium(facts: &Facts) -> bool {
+    facts.has(&format!("{REPO}/repodata/repomd.xml"))
+}
+
+/// The vendor's entry finds live system and packages; checks of both must not see our edits.
+fn from_medium(facts: &Facts, install: &Install, draft: &mut Draft) {
+    for (sums, word) in [(Sums::Tagged, "mediacheck"), (Sums::Implanted, "rd.live.check")] {
+        draft.drop_media_check(sums, ArgOp::Remove(word.into()));
+    }
+    mirror(facts, install, draft);
+}
+
+/// The profile's mirror, and a warning where there are no packages at all.
+fn mirror(facts: &Facts, install: &Install, draft: &mut Draft) {
     match &install.mirror {
         Some(m) => draft.arg(
             ArgOp::Set(format!("inst.install_url={m}")),
             "packages come from the profile's mirror",
         ),
-        None if on_medium => draft.arg(
-            ArgOp::Set(format!("inst.install_url={BASE}repo/{REPO}/")),
-            "packages come from the hosted tree",
-        ),
+        None if on_medium(facts) => {}
         None => draft.warn(
             "This medium carries no packages and the profile names no install.mirror: they come from the \
              vendor's own repositories, over the internet; SLES wants a registration for that.",
         ),
     }
-    Ok(())
 }
+
+const LIVE: &str = "/run/initramfs/live";
 
 fn installer_network(network: &Network, hostname: Option<&str>, draft: &mut Draft) {
     let why = match &network.bond {
@@ -103,8 +131,11 @@ fn installer_network(network: &Network, hostname: Option<&str>, draft: &mut Draf
 }
 
 fn answer_file(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
-    let ways = [(Delivery::Url, "Agama reads it from the live system, where the initrd is gone")];
-    draft.deliver(facts, &ways)?;
+    let ways = [
+        (Delivery::Medium, "the live system has the medium mounted"),
+        (Delivery::Url, "Agama reads it from the live system, where the initrd is gone"),
+    ];
+    let way = draft.deliver(facts, &ways)?;
     let (name, text, reason) = match &facts.own_answers {
         // The name's end tells the language: .json, .jsonnet, .xml.
         Some((name, bytes)) => {
@@ -119,16 +150,28 @@ fn answer_file(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()
             ("agama.json".to_owned(), text.into_bytes(), "answers, from the profile".to_owned())
         }
     };
-    let path = TreePath::new(format!("answers/{name}"))?;
-    draft.beside.push(Made { path, body: Body::Bytes(text), mode: 0o600, reason });
+    let path = TreePath::new(&name)?;
+    draft.place(way, Made { path, body: Body::Bytes(text), mode: 0o600, reason })?;
     draft.arg(ArgOp::Remove("inst.auto".into()), "it begins to install");
+    let (url, why, place) = match way {
+        Delivery::Medium => {
+            let url = format!("file://{LIVE}/{FOLDER}/{name}");
+            let place = format!("{FOLDER}/{name} lies on the medium");
+            (url.clone(), "the answers lie on the medium, and Agama begins at once", (place, url))
+        }
+        _ => {
+            let why = "the answers lie beside boot.ipxe, and Agama begins at once";
+            let place = format!("answers/{name} lies there");
+            (format!("{BASE}answers/{name}"), why, (place, "URL".to_owned()))
+        }
+    };
     if profile.unattended {
-        let arg = format!("inst.auto={BASE}answers/{name}");
-        draft.arg(ArgOp::Set(arg), "the answers lie beside boot.ipxe, and Agama begins at once");
+        draft.arg(ArgOp::Set(format!("inst.auto={url}")), why);
     } else {
+        let (lies, url) = place;
         draft.note(format!(
-            "Agama has no mode that takes answers and asks: answers/{name} lies there and nothing names \
-             it. Load it in the installer with `agama config load URL`; no disk is named in it."
+            "Agama has no mode that takes answers and asks: {lies} and nothing names it. Load it in the \
+             installer with `agama config load {url}`; no disk is named in it."
         ));
     }
     Ok(())
@@ -157,7 +200,7 @@ fn agama(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<String> 
         heed_limits(install, draft);
     }
     if let Some(hash) = root_password_hash {
-        super::root(Some(hash), *unattended, ssh_keys, draft);
+        super::root(Some(hash), *unattended, ssh_keys, facts, draft);
     }
     let mut append: Vec<String> = console.iter().map(|c| format!("console={c}")).collect();
     if network.bond.as_ref().is_some_and(|b| b.wants_kernel_names()) {
@@ -226,7 +269,10 @@ fn cover(facts: &Facts, profile: &Profile, draft: &mut Draft) {
             return Cover::Set { how };
         }
         let why = "Agama has no mode that takes answers and asks".into();
-        Cover::Impossible { why, instead: format!("{how}, once answers/agama.json is loaded") }
+        Cover::Impossible {
+            why,
+            instead: format!("{how}, once {}/agama.json is loaded", facts.answers()),
+        }
     };
     console::cover_start(consoles, draft);
     if !consoles.is_empty() {

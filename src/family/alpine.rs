@@ -3,10 +3,11 @@
 //! mkinitfs, initramfs-init and mkinitfs-bootparam(7); aports, main/openrc/modloop.initd and
 //! scripts/mkimg.{base,netboot}.sh. The ISO's initramfs has no network drivers, the netboot one has:
 //! kernel and initramfs are brought, packages and kernel modules (modloop) come from the medium, whose kernel
-//! must be the same. The netboot initramfs knows the signature of its own modloop, not the medium's.
+//! must be the same. Started from the medium its own pair does, finds packages and modules there, and takes
+//! an overlay from the root of any device (nlplug-findfs). The netboot initramfs knows the signature of its own modloop, not the medium's.
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, Aspect, BASE, Body, Cover, Draft, Facts, Hosted, Layer, Made};
+use super::draft::{ArgOp, Aspect, BASE, Body, Cover, Draft, Facts, Hosted, Layer, Made, Route};
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::alpine::Alpine;
@@ -32,12 +33,14 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         initrd: _,
     } = profile;
     let Network { bond, address } = network;
-    source(facts, draft)?;
-    draft.arg(ArgOp::Set(ip_word(address)?), "network for packages and modules");
+    if facts.from_network() {
+        source(facts, draft)?;
+        draft.arg(ArgOp::Set(ip_word(address)?), "network for packages and modules");
+    }
     answer(facts, profile, draft)?;
     console::say(console, Target::Answers, draft);
     console::extra(extra_args, draft);
-    if bond.is_some() {
+    if bond.is_some() && facts.from_network() {
         draft.warn(format!(
             "Until then one port works alone: {ONE_PORT}. Set LACP fallback on the switch."
         ));
@@ -139,7 +142,7 @@ fn answer(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
         hostname: hostname.as_deref(),
         repositories: &repositories,
         packages,
-        root: root(root_password_hash.as_deref(), profile.unattended, ssh_keys, draft),
+        root: root(root_password_hash.as_deref(), profile.unattended, ssh_keys, facts, draft),
         ssh_keys,
         disk,
         consoles: &profile.console,
@@ -150,7 +153,8 @@ fn answer(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
     deliver(way, overlay, draft)
 }
 
-const WAYS: [(Delivery, &str); 2] = [
+const WAYS: [(Delivery, &str); 3] = [
+    (Delivery::Medium, "every version takes the overlay that lies in the medium's root"),
     (Delivery::Url, "every version takes the overlay by URL"),
     (Delivery::Initrd, "it can't be missing; newer initramfs only take it from there"),
 ];
@@ -164,13 +168,23 @@ fn deliver(way: Delivery, overlay: Vec<u8>, draft: &mut Draft) -> Result<()> {
             reason: "overlay: answers, network, boot services".into(),
         })
     };
-    if way == Delivery::Url {
-        let arg = format!("apkovl={BASE}answers/{OVERLAY}");
-        draft.beside.push(made(&format!("answers/{OVERLAY}"))?);
-        draft.arg(ArgOp::Set(arg), "the overlay lies beside boot.ipxe");
-    } else {
-        draft.in_initrd.push(made(OVERLAY)?);
-        draft.arg(ArgOp::Set(format!("apkovl=/{OVERLAY}")), "the overlay lies in the initrd");
+    match way {
+        Delivery::Url => {
+            let arg = format!("apkovl={BASE}answers/{OVERLAY}");
+            draft.beside.push(made(&format!("answers/{OVERLAY}"))?);
+            draft.arg(ArgOp::Set(arg), "the overlay lies beside boot.ipxe");
+        }
+        Delivery::Medium => {
+            draft.on_medium.push(made(OVERLAY)?);
+            draft.note(
+                "The initramfs takes the first *.apkovl.tar.gz that it finds in a file system's root: none may \
+                 lie on the machine's disks.",
+            );
+        }
+        Delivery::Initrd | Delivery::Cmdline => {
+            draft.in_initrd.push(made(OVERLAY)?);
+            draft.arg(ArgOp::Set(format!("apkovl=/{OVERLAY}")), "the overlay lies in the initrd");
+        }
     }
     Ok(())
 }
@@ -197,9 +211,15 @@ fn repositories(facts: &Facts, mirror: Option<&str>, draft: &mut Draft) -> Vec<S
 }
 
 /// What becomes of root, who has no password in a system in memory.
-fn root(hash: Option<&str>, unattended: bool, keys: &[String], draft: &mut Draft) -> RootPassword {
+fn root(
+    hash: Option<&str>,
+    unattended: bool,
+    keys: &[String],
+    facts: &Facts,
+    draft: &mut Draft,
+) -> RootPassword {
     if hash.is_some() || unattended {
-        return super::root(hash, unattended, keys, draft);
+        return super::root(hash, unattended, keys, facts, draft);
     }
     draft.warn("Until a password is set, root logs in on the console without one.");
     RootPassword::Ask
@@ -223,14 +243,16 @@ fn cover(facts: &Facts, profile: &Profile, draft: &mut Draft) {
         return;
     };
     super::cover_bond_start(draft);
-    let instead = super::live::FALLBACK.to_owned();
-    draft.cover(
-        Layer::Installer,
-        Aspect::Bond,
-        Cover::Impossible { why: ONE_PORT.into(), instead },
-    );
-    draft.cover(Layer::InstalledBootLoader, Aspect::Bond, super::disk_boot());
     let how = format!("{} in /etc/network/interfaces", b.name);
+    let row = match facts.route {
+        Route::Network => {
+            let instead = super::live::FALLBACK.to_owned();
+            Cover::Impossible { why: ONE_PORT.into(), instead }
+        }
+        Route::Medium => Cover::Set { how: format!("{how}, of the system in memory") },
+    };
+    draft.cover(Layer::Installer, Aspect::Bond, row);
+    draft.cover(Layer::InstalledBootLoader, Aspect::Bond, super::disk_boot());
     let row = match facts.own_answers {
         Some(_) => theirs("INTERFACESOPTS in them"),
         None => Cover::Set { how },

@@ -3,11 +3,17 @@
 //! The `inst.` words are EL7's already, so one spelling serves all. Stage 2 and packages come from
 //! the hosted tree by `inst.repo`; the answers ride in the initrd, so that they can't be missing and
 //! need no URL. That hides nothing: `initrd.img` is served to all who ask.
+//!
+//! Started from the medium, stage 2 is where the vendor's `inst.stage2=hd:LABEL=` says, packages are
+//! found on any device with an ISO 9660 file system (pyanaconda, `find_optical_media`), and `inst.ks=hd:`
+//! names a file on the medium, as mkksiso does it.
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, Aspect, BASE, Body, Cover, Draft, Facts, KickstartLine, Layer, Made};
+use super::draft::{
+    ArgOp, Aspect, BASE, Body, Cover, Draft, FOLDER, Facts, KickstartLine, Layer, Made, Route, Sums,
+};
 use crate::content::path::TreePath;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::format::answers::grub_defaults;
 use crate::format::dracut;
 use crate::format::kickstart::{Dialect, Kickstart};
@@ -54,22 +60,14 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
 
 /// Where stage 2 and the packages come from.
 fn source(facts: &Facts, install: &Install, draft: &mut Draft) {
-    draft.hosted = facts.hosted.clone();
-    for word in ["inst.stage2", "inst.repo", "root"] {
-        draft.arg(ArgOp::Remove(word.into()), "it looks for a disc that is not there");
-    }
-    draft.arg(ArgOp::Remove("rd.live.check".into()), "there is no disc to check");
-    let tree = format!("{BASE}repo/");
     let packages = ["repodata", "BaseOS/repodata", "Minimal/repodata"]
         .iter()
         .any(|d| facts.has(&format!("{d}/repomd.xml")));
-    if packages {
-        draft.arg(
-            ArgOp::Set(format!("inst.repo={tree}")),
-            "stage 2 and packages come from the hosted tree",
-        );
-    } else {
-        draft.arg(ArgOp::Set(format!("inst.stage2={tree}")), "stage 2 comes from the hosted tree");
+    match facts.route {
+        Route::Network => hosted(facts, packages, install.mirror.is_some(), draft),
+        Route::Medium => {
+            draft.drop_media_check(Sums::Implanted, ArgOp::Remove("rd.live.check".into()));
+        }
     }
     match &install.mirror {
         Some(m) => draft.arg(
@@ -86,9 +84,6 @@ fn source(facts: &Facts, install: &Install, draft: &mut Draft) {
         ),
         None => {}
     }
-    if packages && install.mirror.is_some() {
-        draft.arg(ArgOp::Set(format!("inst.stage2={tree}")), "stage 2 comes from the hosted tree");
-    }
     if facts.hosted.tree && !facts.has(".treeinfo") {
         draft.warn(
             "There is no .treeinfo on this medium: the installer may not find its repositories.",
@@ -96,11 +91,36 @@ fn source(facts: &Facts, install: &Install, draft: &mut Draft) {
     }
 }
 
+/// Stage 2 from the hosted tree, and the packages too, where it has some and no mirror is wished for.
+fn hosted(facts: &Facts, packages: bool, mirror: bool, draft: &mut Draft) {
+    draft.hosted = facts.hosted.clone();
+    for word in ["inst.stage2", "inst.repo", "root"] {
+        draft.arg(ArgOp::Remove(word.into()), "it looks for a disc that is not there");
+    }
+    draft.arg(ArgOp::Remove("rd.live.check".into()), "there is no disc to check");
+    if packages && !mirror {
+        draft.arg(
+            ArgOp::Set(format!("inst.repo={BASE}repo/")),
+            "stage 2 and packages come from the hosted tree",
+        );
+    } else {
+        let word = format!("inst.stage2={BASE}repo/");
+        draft.arg(ArgOp::Set(word), "stage 2 comes from the hosted tree");
+    }
+}
+
 fn answer_file(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
-    let ways = [
+    let label = facts.label();
+    let mut ways = vec![
         (Delivery::Initrd, "it can't be missing, and needs no URL"),
         (Delivery::Url, "it can be changed without a new initrd"),
     ];
+    if label.is_some() {
+        ways.insert(
+            0,
+            (Delivery::Medium, "it is found as stage 2 is, and the initrd stays as it is"),
+        );
+    }
     let way = draft.deliver(facts, &ways)?;
     let (text, reason) = match &facts.own_answers {
         Some((name, bytes)) => {
@@ -113,23 +133,18 @@ fn answer_file(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()
             (kickstart(facts, profile, draft)?.into_bytes(), "answers, from the profile".into())
         }
     };
-    let made = |path| {
-        Ok::<_, Error>(Made {
-            path: TreePath::new(path)?,
-            body: Body::Bytes(text),
-            mode: 0o600,
-            reason,
-        })
+    let (word, why) = match (way, label) {
+        (Delivery::Url, _) => {
+            (format!("inst.ks={BASE}answers/ks.cfg"), "the answers lie beside boot.ipxe")
+        }
+        (Delivery::Medium, Some(l)) => {
+            (format!("inst.ks=hd:LABEL={l}:/{FOLDER}/ks.cfg"), "the answers lie on the medium")
+        }
+        _ => ("inst.ks=file:/ks.cfg".to_owned(), "the answers lie in the initrd"),
     };
-    if way == Delivery::Url {
-        draft.beside.push(made("answers/ks.cfg")?);
-        let arg = format!("inst.ks={BASE}answers/ks.cfg");
-        draft.arg(ArgOp::Set(arg), "the answers lie beside boot.ipxe");
-    } else {
-        draft.in_initrd.push(made("ks.cfg")?);
-        draft.arg(ArgOp::Set("inst.ks=file:/ks.cfg".into()), "the answers lie in the initrd");
-    }
-    Ok(())
+    draft.arg(ArgOp::Set(word), why);
+    let path = TreePath::new("ks.cfg")?;
+    draft.place(way, Made { path, body: Body::Bytes(text), mode: 0o600, reason })
 }
 
 fn kickstart(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<String> {
@@ -145,7 +160,7 @@ fn kickstart(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<Stri
         mirror: _,
         disk,
     } = install;
-    let root = super::root(root_password_hash.as_deref(), *unattended, ssh_keys, draft);
+    let root = super::root(root_password_hash.as_deref(), *unattended, ssh_keys, facts, draft);
     let major = facts.major();
     if major.is_none() {
         draft.notes.push(super::draft::Note {

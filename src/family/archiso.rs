@@ -7,7 +7,7 @@
 //! with autorun".
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, BASE, Body, Draft, Facts, Hosted, Made};
+use super::draft::{ArgOp, BASE, Body, Draft, FOLDER, Facts, Hosted, Made};
 use super::live;
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
@@ -31,13 +31,17 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         initrd: _,
     } = profile;
     let Network { bond: _, address } = network;
-    image(facts, draft)?;
-    draft
-        .arg(ArgOp::Set(ip_word(address)?), "network for the image; without it nothing is fetched");
-    if *address != Address::Dhcp {
-        draft.warn(
-            "The fixed address holds until the image is there; the live system asks for a lease.",
-        );
+    if facts.from_network() {
+        image(facts, draft)?;
+        let why = "network for the image; without it nothing is fetched";
+        draft.arg(ArgOp::Set(ip_word(address)?), why);
+        if *address != Address::Dhcp {
+            draft.warn(
+                "The fixed address holds until the image is there; the live system asks for a lease.",
+            );
+        }
+    } else if *address != Address::Dhcp {
+        draft.cannot("network.address", live::no_network(facts));
     }
     if let Some(h) = &install.hostname {
         let word = format!("systemd.hostname={h}");
@@ -45,7 +49,8 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     }
     console::say(console, Target::Answers, draft);
     console::extra(extra_args, draft);
-    let row = live::one_port(network, ONE_PORT, draft);
+    let why = if facts.from_network() { ONE_PORT } else { live::no_network(facts) };
+    let row = live::one_port(network, why, draft);
     match &facts.own_answers {
         Some((name, script)) => own_script(facts, name, script, draft)?,
         None => super::cannot_install(*unattended, install, &["hostname"], BY_HAND, facts, draft),
@@ -120,27 +125,46 @@ fn ip_word(address: &Address) -> Result<String> {
 
 /// The operator's own script: `script=` on Arch, a file `autorun` on SystemRescue.
 fn own_script(facts: &Facts, name: &str, script: &[u8], draft: &mut Draft) -> Result<()> {
-    draft.deliver(facts, &[(Delivery::Url, "the live system fetches it and runs it")])?;
+    let ways = [
+        (Delivery::Medium, "the live system runs it from there"),
+        (Delivery::Url, "the live system fetches it and runs it"),
+    ];
+    let way = draft.deliver(facts, &ways)?;
     let rescue = facts.hosted.files.iter().any(|f| f.as_bytes().starts_with(b"sysresccd/"));
-    let (file, word, why) = match rescue {
-        true => {
-            ("autorun", format!("ar_source={BASE}answers/"), "autorun takes your script from there")
+    let once = "the login on tty1 runs your script once the network is up";
+    let (path, words) = match (rescue, way) {
+        // Taken by itself; it is there with copytoram too.
+        (true, Delivery::Medium) => ("autorun/autorun".to_owned(), vec![]),
+        (true, _) => {
+            let word = format!("ar_source={BASE}answers/");
+            ("answers/autorun".into(), vec![(word, "autorun takes your script from there")])
         }
-        false => (
-            "script",
-            format!("script={BASE}answers/script"),
-            "the login on tty1 runs your script once the network is up",
+        (false, Delivery::Medium) => (
+            format!("{FOLDER}/script"),
+            vec![
+                (format!("script=/run/archiso/bootmnt/{FOLDER}/script"), once),
+                ("copytoram=n".into(), "else the medium with your script is let go of"),
+            ],
         ),
+        (false, _) => {
+            ("answers/script".into(), vec![(format!("script={BASE}answers/script"), once)])
+        }
     };
     draft.note(format!(
         "{name} runs as root in the live system: disks and settings are its affair."
     ));
-    draft.beside.push(Made {
-        path: TreePath::new(format!("answers/{file}"))?,
+    let made = Made {
+        path: TreePath::new(path)?,
         body: Body::Bytes(script.to_vec()),
         mode: 0o600,
         reason: format!("your own {name}"),
-    });
-    draft.arg(ArgOp::Set(word), why);
+    };
+    match way {
+        Delivery::Medium => draft.on_medium.push(made),
+        _ => draft.beside.push(made),
+    }
+    for (word, why) in words {
+        draft.arg(ArgOp::Set(word), why);
+    }
     Ok(())
 }

@@ -5,7 +5,9 @@
 //! system on `/root`. There cloud-init reads the answers and hands them to subiquity.
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, Aspect, BASE, Body, Cover, Draft, Facts, Hosted, Layer, MEDIUM, Made};
+use super::draft::{
+    ArgOp, Aspect, BASE, Body, Cover, Draft, FOLDER, Facts, Hosted, Layer, MEDIUM, Made, Sums,
+};
 use crate::content::path::TreePath;
 use crate::error::{Error, Result};
 use crate::format::answers::grub_defaults;
@@ -71,11 +73,18 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         initrd: _,
     } = profile;
     let installer = installer(facts);
-    if too_old(facts) {
+    if facts.from_network() && too_old(facts) {
         return Err(Error::unsupported("casper fetches its medium over HTTP from Ubuntu 19.10 on")
             .hint("the server medium with the Debian installer (ubuntu-18.04-server) can be netbooted"));
     }
-    fetch(facts, network, draft);
+    if facts.from_network() {
+        fetch(facts, network, draft);
+    } else {
+        // A script in the initrd up to 20.04 (its release notes name the word), then a service.
+        for word in ["fsck.mode=skip", "systemd.mask=casper-md5check.service"] {
+            draft.drop_media_check(Sums::Listed, ArgOp::Set(word.into()));
+        }
+    }
     console::say(console, Target::BehindDashes, draft);
     if network.bond.as_ref().is_some_and(Bond::wants_kernel_names) {
         let why = "the profile names its ports eth0, eth1";
@@ -189,6 +198,7 @@ fn ip_word(network: &Network, draft: &mut Draft) -> String {
 fn answers(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
     let Profile { unattended, install, .. } = profile;
     let ways = [
+        (Delivery::Medium, "cloud-init reads it there, and neither initrd nor network is needed"),
         (Delivery::Url, "cloud-init's own way, and it can be changed without a new initrd"),
         (Delivery::Initrd, "it can't be missing, and needs no second lease"),
     ];
@@ -209,10 +219,10 @@ fn answers(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
         ("meta-data", META_DATA.into(), "cloud-init takes no user-data without it"),
         ("vendor-data", Vec::new(), "cloud-init asks for it"),
     ];
-    if way == Delivery::Url {
-        by_url(facts, seed, draft)?;
-    } else {
-        by_initrd(seed, draft)?;
+    match way {
+        Delivery::Medium => on_medium(seed, draft)?,
+        Delivery::Url => by_url(facts, seed, draft)?,
+        _ => by_initrd(seed, draft)?,
     }
     if *unattended {
         let why = "subiquity then installs without asking whether to go on";
@@ -230,6 +240,16 @@ fn answers(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
              are asked for.",
         );
     }
+    Ok(())
+}
+
+/// casper mounts the medium as /cdrom; every cloud-init takes a folder by `ds=nocloud`.
+fn on_medium(seed: [(&str, Vec<u8>, &str); 3], draft: &mut Draft) -> Result<()> {
+    for (name, bytes, reason) in seed {
+        draft.place(Delivery::Medium, file(&format!("nocloud/{name}"), bytes, 0o600, reason)?)?;
+    }
+    let word = format!("ds=nocloud;s=/cdrom/{FOLDER}/nocloud/");
+    draft.arg(ArgOp::Set(word), "the answers lie on the medium; the last slash must be there");
     Ok(())
 }
 
@@ -286,7 +306,7 @@ fn autoinstall(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<St
         mirror,
         disk,
     } = install;
-    let root = super::root(root_password_hash.as_deref(), *unattended, ssh_keys, draft);
+    let root = super::root(root_password_hash.as_deref(), *unattended, ssh_keys, facts, draft);
     let root = match root {
         RootPassword::Hash(h) if year(facts) < 24 && !old_cloud_init_knows(&h) => {
             let why = "this release knows hashes that begin with $1$, $2a$, $2y$, $5$ or $6$";
@@ -362,13 +382,21 @@ fn cover(facts: &Facts, installer: Installer, profile: &Profile, draft: &mut Dra
     };
     super::cover_bond_start(draft);
     let while_installing = match installer {
-        _ if none || own => "casper fetches the medium over one port".to_owned(),
-        _ => format!(
-            "casper fetches the medium over one port; {} is up when subiquity installs",
-            b.name
+        _ if !facts.from_network() && none => cannot(TAKES_NONE, FALLBACK),
+        _ if !facts.from_network() && own => cannot(OWN, "network: bonds: in it"),
+        _ if !facts.from_network() => {
+            set(format!("{} is up when subiquity installs; before, no network is needed", b.name))
+        }
+        _ if none || own => cannot("casper fetches the medium over one port", FALLBACK),
+        _ => cannot(
+            &format!(
+                "casper fetches the medium over one port; {} is up when subiquity installs",
+                b.name
+            ),
+            FALLBACK,
         ),
     };
-    draft.cover(Layer::Installer, Aspect::Bond, cannot(&while_installing, FALLBACK));
+    draft.cover(Layer::Installer, Aspect::Bond, while_installing);
     draft.cover(Layer::InstalledBootLoader, Aspect::Bond, super::disk_boot());
     let system = match installer {
         _ if none => cannot(TAKES_NONE, BY_HAND),

@@ -33,11 +33,16 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     } = profile;
     let Network { bond, address: _ } = network;
 
-    rootfs(facts, draft)?;
+    if facts.from_network() {
+        rootfs(facts, draft)?;
+    }
+    draft.arg(ArgOp::Set("ignition.firstboot".into()), "Ignition runs");
+    draft.arg(ArgOp::Set("ignition.platform.id=metal".into()), "no cloud is asked for anything");
     console::say(console, Target::Answers, draft);
     let why = match bond {
         Some(b) => format!("{} from the first packet on", b.name),
-        None => "network for the root image".to_owned(),
+        None if facts.from_network() => "network for the root image".to_owned(),
+        None => "network for the live system".to_owned(),
     };
     for word in ["ip", "bond"] {
         draft.arg(ArgOp::Remove(word.into()), "the profile's network takes its place");
@@ -71,8 +76,6 @@ fn rootfs(facts: &Facts, draft: &mut Draft) -> Result<()> {
         ArgOp::Set(format!("coreos.live.rootfs_url={BASE}repo/{image}")),
         "the root image comes over HTTP into memory",
     );
-    draft.arg(ArgOp::Set("ignition.firstboot".into()), "Ignition runs");
-    draft.arg(ArgOp::Set("ignition.platform.id=metal".into()), "no cloud is asked for anything");
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //! asks for them.
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, Aspect, BASE, Body, Cover, Draft, Facts, Layer, Made};
+use super::draft::{ArgOp, Aspect, BASE, Body, Cover, Draft, FOLDER, Facts, Layer, Made, Route};
 use crate::content::path::TreePath;
 use crate::error::{Error, Result};
 use crate::format::answers::grub_defaults;
@@ -29,8 +29,12 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     } = profile;
     let Network { bond, address: _ } = network;
 
+    let why = match facts.route {
+        Route::Network => "it names answers on a disc that is not there",
+        Route::Medium => "it names the vendor's answers, and ours take their place",
+    };
     for word in ["file", "preseed/file"] {
-        draft.arg(ArgOp::Remove(word.into()), "it names answers on a disc that is not there");
+        draft.arg(ArgOp::Remove(word.into()), why);
     }
     console::say(console, Target::BehindDashes, draft);
     if console.len() > 1 {
@@ -52,7 +56,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         0o644,
         "keeps the installer from taking the lease's boot.ipxe for its preseed file",
     )?;
-    if let Some(b) = bond {
+    if let Some(b) = bond.as_ref().filter(|_| bonds(facts)) {
         let reason = "builds the bond, for which the installer has no question";
         made(draft, "isowright/bond.sh", bond_script(b)?, 0o755, reason)?;
     }
@@ -66,7 +70,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
             };
             deliver(network.as_deref(), bytes.clone(), &format!("your own {name}"), draft)?;
             draft.note(format!("{name} is used as it is: mirror, bond and disks are its affair."));
-            if let Some(b) = bond.as_ref().filter(|_| network.is_none()) {
+            if let Some(b) = bond.as_ref().filter(|_| network.is_none() && bonds(facts)) {
                 draft.note(format!(
                     "For the bond it may say: d-i preseed/early_command string sh /isowright/bond.sh, \
                      and d-i netcfg/choose_interface select {}.",
@@ -76,13 +80,20 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         }
         None => answers_of_ours(facts, profile, draft)?,
     }
-    if draft.hosted.is_nothing() {
+    if draft.hosted.is_nothing() && facts.from_network() {
         draft.note("Packages come from the mirror: nothing of the medium is hosted.");
     }
     console::extra(extra_args, draft);
     draft.ram_mib = facts.ram_mib;
     cover(facts, console, network, draft);
     Ok(())
+}
+
+/// Whether the installer itself can have the bond: the initrd of a disc loads network drivers, the bonding
+/// driver among them, from the disc's packages (nic-modules-*-di), after early_command. That of network
+/// boot has them.
+fn bonds(facts: &Facts) -> bool {
+    facts.from_network()
 }
 
 fn made(draft: &mut Draft, path: &str, text: String, mode: u32, reason: &str) -> Result<()> {
@@ -99,6 +110,7 @@ fn delivery(facts: &Facts, draft: &mut Draft) -> Result<Delivery> {
             Delivery::Url,
             "it can be changed without a new initrd; what the network needs stays there",
         ),
+        (Delivery::Medium, "it is read once the medium is found"),
     ];
     // What the network needs is each host's own, and so in an initrd of its own: so may the rest be.
     let ways = match facts.delivery {
@@ -119,9 +131,19 @@ fn deliver(network: Option<&str>, rest: Vec<u8>, reason: &str, draft: &mut Draft
         let path = TreePath::new(path)?;
         Ok(Made { path, body: Body::Bytes(bytes), mode: 0o600, reason: reason.to_owned() })
     };
-    if draft.delivery.as_ref().is_none_or(|d| d.way == Delivery::Initrd) {
-        draft.in_initrd.push(file("preseed.cfg", [network, &rest].concat(), reason)?);
-        return Ok(());
+    match draft.delivery.as_ref().map(|d| d.way) {
+        None | Some(Delivery::Initrd | Delivery::Cmdline) => {
+            draft.in_initrd.push(file("preseed.cfg", [network, &rest].concat(), reason)?);
+            return Ok(());
+        }
+        Some(Delivery::Medium) => {
+            let word = format!("preseed/file=/cdrom/{FOLDER}/preseed.cfg");
+            draft.arg(ArgOp::Set(word), "the answers lie on the medium");
+            draft.arg(ArgOp::Set("auto=true".into()), "no question comes before they are read");
+            let all = [network, &rest].concat();
+            return draft.place(Delivery::Medium, file("preseed.cfg", all, reason)?);
+        }
+        Some(Delivery::Url) => {}
     }
     if !network.is_empty() {
         let reason = "what must be known before the network is up";
@@ -154,6 +176,7 @@ fn network_only<'a>(facts: &'a Facts, profile: &'a Profile) -> Preseed<'a> {
         login: None,
         more: &facts.preseed,
         netplan: facts.netplan,
+        bonded: bonds(facts),
     }
 }
 
@@ -171,14 +194,17 @@ fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Resul
         disk,
     } = install;
     let way = delivery(facts, draft)?;
-    let root = super::root(root_password_hash.as_deref(), *unattended, ssh_keys, draft);
+    let root = super::root(root_password_hash.as_deref(), *unattended, ssh_keys, facts, draft);
     let mut wanted = vec!["openssh-server".to_owned()];
     if network.bond.is_some() && !facts.netplan {
         wanted.push("ifenslave".to_owned());
     }
     wanted.extend(packages.iter().cloned());
-    let mirror = packages_from(facts, mirror.as_deref(), draft)?;
-    let more = more_lines(facts, mirror.as_ref());
+    let mirror = packages_from(facts, mirror.as_deref(), &wanted, draft)?;
+    let mut more = more_lines(facts, mirror.as_ref());
+    if !facts.from_network() && mirror.is_none() {
+        more.push("d-i apt-setup/use_mirror boolean false".into());
+    }
     let preseed = Preseed {
         unattended: *unattended,
         locale,
@@ -197,6 +223,7 @@ fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Resul
         login: profile.serial(),
         more: &more,
         netplan: facts.netplan,
+        bonded: bonds(facts),
     };
     if *unattended {
         super::mirror_unproven(disk, "partman's", "", draft);
@@ -229,17 +256,26 @@ fn more_lines(facts: &Facts, mirror: Option<&Mirror>) -> Vec<String> {
 
 /// The mirror of the profile; else the hosted tree, where it has the installer's own packages and
 /// its URL is known; else the recipe's; else the installer's own.
-fn packages_from(facts: &Facts, wished: Option<&str>, draft: &mut Draft) -> Result<Option<Mirror>> {
+fn packages_from(
+    facts: &Facts,
+    wished: Option<&str>,
+    wanted: &[String],
+    draft: &mut Draft,
+) -> Result<Option<Mirror>> {
     if let Some(url) = wished {
         return Mirror::from_url(url, false)
             .map(Some)
             .ok_or_else(|| Error::usage(format!("mirror \"{url}\" is no http(s) URL")));
     }
+    if !facts.from_network() && wanted.iter().all(|name| on_medium(facts, name)) {
+        draft.note("All packages come from the medium; the installed system gets no mirror.");
+        return Ok(None);
+    }
     let in_tree = facts.codename.as_ref().is_some_and(|c| {
         let folder = format!("dists/{c}/main/debian-installer/");
         facts.paths.iter().any(|p| p.as_bytes().starts_with(folder.as_bytes()))
     });
-    if let Some(base) = facts.base_url.as_deref().filter(|_| in_tree)
+    if let Some(base) = facts.base_url.as_deref().filter(|_| in_tree && facts.from_network())
         && let Some(m) = Mirror::from_url(&format!("{base}repo"), true)
     {
         draft.hosted = facts.hosted.clone();
@@ -249,7 +285,7 @@ fn packages_from(facts: &Facts, wished: Option<&str>, draft: &mut Draft) -> Resu
         );
         return Ok(Some(m));
     }
-    if in_tree {
+    if in_tree && facts.from_network() {
         draft.note("The medium can be its own mirror: fix the tree's URL (--base-url) for that.");
     }
     let vendors = facts.mirror.as_deref().and_then(|url| Mirror::from_url(url, false));
@@ -263,6 +299,13 @@ fn packages_from(facts: &Facts, wished: Option<&str>, draft: &mut Draft) -> Resu
         ),
     }
     Ok(vendors)
+}
+
+/// Whether the medium's pool has a package.
+fn on_medium(facts: &Facts, package: &str) -> bool {
+    let file = format!("{package}_");
+    let deb = |p: &TreePath| p.name().starts_with(file.as_bytes()) && p.name().ends_with(b".deb");
+    facts.paths.iter().any(deb)
 }
 
 fn cover(facts: &Facts, consoles: &[Console], network: &Network, draft: &mut Draft) {
@@ -302,7 +345,17 @@ fn cover(facts: &Facts, consoles: &[Console], network: &Network, draft: &mut Dra
             set(format!("{} in {place}, by late_command", b.name)),
         )
     };
+    let installer = if bonds(facts) { installer } else { no_bond_from_disc() };
     draft.cover(Layer::Installer, Aspect::Bond, installer);
     draft.cover(Layer::InstalledBootLoader, Aspect::Bond, super::disk_boot());
     draft.cover(Layer::InstalledSystem, Aspect::Bond, system);
+}
+
+fn no_bond_from_disc() -> Cover {
+    Cover::Impossible {
+        why: "a disc's initrd gets its network drivers, and the bonding driver, only from the disc's \
+              packages: too late for a bond"
+            .into(),
+        instead: super::live::FALLBACK.into(),
+    }
 }

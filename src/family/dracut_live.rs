@@ -12,7 +12,7 @@
 //! the argument would change what works (dracut-ng issue 137), so it is said from that version on only.
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, BASE, Cover, Draft, Facts, Hosted};
+use super::draft::{ArgOp, BASE, Cover, Draft, Facts, Hosted, Route, Sums};
 use super::live;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::dracut;
@@ -35,6 +35,28 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         answers: _,
         initrd: _,
     } = profile;
+    match facts.route {
+        Route::Network => image(facts, draft)?,
+        Route::Medium => {
+            draft.drop_media_check(Sums::Implanted, ArgOp::Remove("rd.live.check".into()));
+        }
+    }
+    dracut_network(network, install.hostname.as_deref(), draft);
+    if let Some(h) = &install.hostname {
+        let word = format!("systemd.hostname={h}");
+        draft.arg(ArgOp::Set(word), "host name of the live system (systemd from 246 on)");
+    }
+    console::say(console, Target::Answers, draft);
+    console::extra(extra_args, draft);
+    super::installs_nothing(*unattended, install, &["hostname"], facts, draft);
+    draft.ram_mib = facts.ram_mib;
+    let bond = |b: &Bond| Cover::Set { how: dracut::bond_word(b) };
+    live::cover(console, network, live::SYSTEMD_LOGIN, bond, draft);
+    Ok(())
+}
+
+/// The image over the network.
+fn image(facts: &Facts, draft: &mut Draft) -> Result<()> {
     let image = facts.hosted.files.first().ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "there is no LiveOS/squashfs.img on this medium")
     })?;
@@ -51,17 +73,6 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         let why = "the image is the root file system itself: only an overlayfs makes it writable";
         draft.arg(ArgOp::Set(OVERLAYFS.into()), why);
     }
-    dracut_network(network, install.hostname.as_deref(), draft);
-    if let Some(h) = &install.hostname {
-        let word = format!("systemd.hostname={h}");
-        draft.arg(ArgOp::Set(word), "host name of the live system (systemd from 246 on)");
-    }
-    console::say(console, Target::Answers, draft);
-    console::extra(extra_args, draft);
-    super::installs_nothing(*unattended, install, &["hostname"], facts, draft);
-    draft.ram_mib = facts.ram_mib;
-    let bond = |b: &Bond| Cover::Set { how: dracut::bond_word(b) };
-    live::cover(console, network, live::SYSTEMD_LOGIN, bond, draft);
     Ok(())
 }
 

@@ -26,9 +26,24 @@ pub enum KickstartLine {
     Fedora,
 }
 
+/// What the installer is started from, and so where the rest of it comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Route {
+    /// The network: no medium is there, and what the installer reads comes from the tree.
+    #[default]
+    Network,
+    /// The medium itself, repacked, as disc or stick: the installer finds the rest in the vendor's way.
+    Medium,
+}
+
+/// Folder of ours on a repacked medium.
+pub const FOLDER: &str = "isowright";
+
 /// What a family may know about the medium.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
+    /// What the installer is started from.
+    pub route: Route,
     /// Which kickstart the installer reads, as the recipe says.
     pub kickstart: KickstartLine,
     /// The vendor's own mirror, a URL, as the recipe says.
@@ -92,6 +107,42 @@ impl Brought {
 }
 
 impl Facts {
+    /// True where what the installer needs must come over the network.
+    pub fn from_network(&self) -> bool {
+        self.route == Route::Network
+    }
+
+    /// Folder of the answers, below the tree's URL or on the medium.
+    pub fn answers(&self) -> &'static str {
+        match (self.route, self.delivery) {
+            (Route::Network, _) | (_, Some(Delivery::Url)) => "answers",
+            (Route::Medium, _) => FOLDER,
+        }
+    }
+
+    /// Who can read a secret that lies in the tree, or on the medium.
+    pub fn readers(&self) -> &'static str {
+        match self.route {
+            Route::Network => "whoever can fetch the tree",
+            Route::Medium => "whoever gets hold of the medium or its image",
+        }
+    }
+
+    /// The medium's label as `LABEL=` of dracut wants it (`CentOS\x207\x20x86_64`): the bytes that udev
+    /// does not take into `/dev/disk/by-label` are escaped (libblkid, `blkid_encode_string`). None where a
+    /// label can't be told from what follows it.
+    pub fn label(&self) -> Option<String> {
+        if self.volume_id.is_empty() || self.volume_id.contains(':') {
+            return None;
+        }
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"#+-.=@_".contains(&b);
+        let escaped = |b: u8| match plain(b) {
+            true => char::from(b).to_string(),
+            false => format!("\\x{b:02x}"),
+        };
+        Some(self.volume_id.bytes().map(escaped).collect())
+    }
+
     /// Major version: `9` of `9.4`.
     pub fn major(&self) -> Option<u32> {
         let v = self.version.as_deref()?;
@@ -143,7 +194,7 @@ pub enum Body {
 /// A file that a family adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {
-    /// Where: in the initrd, or beside `boot.ipxe`.
+    /// Where: in the initrd, beside `boot.ipxe`, or on the medium.
     pub path: TreePath,
     /// What is in it.
     pub body: Body,
@@ -206,6 +257,26 @@ impl Hosted {
     }
 }
 
+/// What an edited medium no longer agrees with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sums {
+    /// The MD5 that isomd5sum implants.
+    Implanted,
+    /// The digests that SUSE's tagmedia puts in.
+    Tagged,
+    /// `md5sum.txt` on the medium.
+    Listed,
+}
+
+/// An edit that keeps the vendor's check of a medium from failing. Needless where the sums are renewed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaCheck {
+    /// What is checked against.
+    pub sums: Sums,
+    /// The edit.
+    pub edit: ArgEdit,
+}
+
 /// How answers reach the installer, and why so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivered {
@@ -228,7 +299,7 @@ pub struct Unsaid {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layer {
-    /// iPXE, and the GRUB of the UEFI route.
+    /// iPXE, and the GRUB of the UEFI route; on the medium, its own.
     BootLoader,
     /// The installer's kernel.
     Kernel,
@@ -318,6 +389,10 @@ pub struct Draft {
     pub more_initrds: Vec<(TreePath, String)>,
     /// Files to put beside `boot.ipxe`.
     pub beside: Vec<Made>,
+    /// Files to put on the medium, by their paths there.
+    pub on_medium: Vec<Made>,
+    /// Edits that the vendor's checks of the medium make necessary, where their sums are not renewed.
+    pub media_checks: Vec<MediaCheck>,
     /// What of the medium must be hosted.
     pub hosted: Hosted,
     /// Consoles for the boot loaders' own terminals.
@@ -343,29 +418,73 @@ impl Draft {
         self.args.push(ArgEdit { op, reason: reason.into() });
     }
 
-    /// Adds a coverage row.
+    /// Has the vendor's check of the medium left out, unless the plan renews its sums.
+    pub fn drop_media_check(&mut self, sums: Sums, op: ArgOp) {
+        let reason = match sums {
+            Sums::Implanted => "the medium was edited, and the MD5 in it is the vendor's",
+            Sums::Tagged => "the medium was edited, and the digests in it are the vendor's",
+            Sums::Listed => "the medium was edited, and its md5sum.txt is the vendor's",
+        };
+        let edit = ArgEdit { op, reason: reason.into() };
+        self.media_checks.push(MediaCheck { sums, edit });
+    }
+
+    /// Puts an answer file where `way` leads: into the initrd at its path, beside `boot.ipxe` below
+    /// `answers/`, or on the medium below [`FOLDER`].
+    ///
+    /// # Errors
+    /// Never, as both are good folder names.
+    pub fn place(&mut self, way: Delivery, made: Made) -> Result<()> {
+        let below = |folder: &str| Ok::<_, Error>(TreePath::new(folder)?.join_path(&made.path));
+        match way {
+            Delivery::Initrd | Delivery::Cmdline => self.in_initrd.push(made),
+            Delivery::Url => self.beside.push(Made { path: below("answers")?, ..made }),
+            Delivery::Medium => self.on_medium.push(Made { path: below(FOLDER)?, ..made }),
+        }
+        Ok(())
+    }
+
+    /// Adds a coverage row, in place of one that is there.
     pub fn cover(&mut self, layer: Layer, aspect: Aspect, cover: Cover) {
+        self.coverage.retain(|c| (c.layer, c.aspect) != (layer, aspect));
         self.coverage.push(Coverage { layer, aspect, cover });
     }
 
     /// Chooses how answers reach the installer: the way that the operator forces, else the first of
-    /// `ways`, by URL before the others where there are many hosts. Each way comes with the reason to take it.
+    /// `ways` that the route has, by URL before the others where there are many hosts. Each way comes with
+    /// the reason to take it. Started from the medium, by URL only where that is forced.
     ///
     /// # Errors
-    /// `Usage` where this installer has not the way that is forced.
+    /// `Usage` where this installer has not the way that is forced, or nobody knows the URL.
     pub fn deliver(&mut self, facts: &Facts, ways: &[(Delivery, &str)]) -> Result<Delivery> {
         let forced = facts.delivery;
+        let ways: Vec<_> = match facts.route {
+            Route::Network => ways.iter().filter(|(w, _)| *w != Delivery::Medium).collect(),
+            Route::Medium => ways
+                .iter()
+                .filter(|(w, _)| *w != Delivery::Url || forced == Some(Delivery::Url))
+                .collect(),
+        };
         let by_url = ways.iter().find(|(way, _)| facts.many_hosts && *way == Delivery::Url);
         let found = match forced {
             Some(f) => ways.iter().find(|(way, _)| f == *way),
             None => by_url.or(ways.first()),
         };
+        if ways.is_empty() && forced.is_none() {
+            return Err(Error::usage("this installer takes answers by URL only")
+                .hint("say where they will lie: --delivery url --base-url URL"));
+        }
         let Some((way, reason)) = found else {
             let list: Vec<String> = ways.iter().map(|(w, _)| w.to_string()).collect();
             let way = forced.map(|f| f.to_string()).unwrap_or_default();
             return Err(Error::usage(format!("this installer takes no answers by \"{way}\""))
                 .hint(format!("it takes them by: {}", list.join(", "))));
         };
+        if facts.route == Route::Medium && *way == Delivery::Url && facts.base_url.is_none() {
+            return Err(Error::usage("answers by URL, and nobody says where they will lie").hint(
+                "give the URL of their folder's parent (--base-url), or put them on the medium",
+            ));
+        }
         let reason = match forced {
             Some(_) => "the profile or --delivery says so".to_owned(),
             None if by_url.is_some() => "each host fetches its own".to_owned(),

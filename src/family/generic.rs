@@ -25,10 +25,12 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     draft.hosted = Hosted::default();
     console::say(console, Target::Answers, draft);
     console::extra(extra_args, draft);
-    draft.warn(
-        "Only kernel and initrd are served: a system that looks for the rest of its medium won't \
-         find it.",
-    );
+    if facts.from_network() {
+        draft.warn(
+            "Only kernel and initrd are served: a system that looks for the rest of its medium won't \
+             find it.",
+        );
+    }
     if bond.is_some() {
         draft.notes.push(Note {
             warning: true,

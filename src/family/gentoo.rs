@@ -27,6 +27,27 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         initrd: _,
     } = profile;
     let Network { bond: _, address } = network;
+    if facts.from_network() {
+        image_in_initrd(facts, draft)?;
+    }
+    draft.arg(ArgOp::Remove("dokeymap".into()), "it waits for a key");
+    if *address == Address::Dhcp {
+        draft.arg(ArgOp::Remove("nodhcp".into()), "the live system asks for its address");
+        draft.arg(ArgOp::Set("dodhcp".into()), "the live system asks for its address");
+    } else {
+        draft.cannot("network.address", live::no_network(facts));
+    }
+    console::say(console, Target::Answers, draft);
+    console::extra(extra_args, draft);
+    let row = live::one_port(network, live::no_network(facts), draft);
+    super::installs_nothing(*unattended, install, &[], facts, draft);
+    draft.ram_mib = facts.ram_mib;
+    live::cover(console, network, LOGIN, |_| row, draft);
+    Ok(())
+}
+
+/// The initrd can't fetch: the system goes into it.
+fn image_in_initrd(facts: &Facts, draft: &mut Draft) -> Result<()> {
     let image = facts.hosted.files.first().ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "there is no image.squashfs on this medium")
     })?;
@@ -36,20 +57,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     } else {
         genkernel(image, draft)?;
     }
-    draft.arg(ArgOp::Remove("dokeymap".into()), "it waits for a key");
-    if *address == Address::Dhcp {
-        draft.arg(ArgOp::Remove("nodhcp".into()), "the live system asks for its address");
-        draft.arg(ArgOp::Set("dodhcp".into()), "the live system asks for its address");
-    } else {
-        draft.cannot("network.address", live::NO_NETWORK);
-    }
     live::system_in_initrd(facts, draft);
-    console::say(console, Target::Answers, draft);
-    console::extra(extra_args, draft);
-    let row = live::one_port(network, live::NO_NETWORK, draft);
-    super::installs_nothing(*unattended, install, &[], facts, draft);
-    draft.ram_mib = facts.ram_mib;
-    live::cover(console, network, LOGIN, |_| row, draft);
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use crate::model::console::Console;
 use crate::model::network::Network;
 use crate::model::profile::{Delivery, Install, Profile};
 
-const CONFIG: &str = "answers/harvester.yaml";
+const CONFIG: &str = "harvester.yaml";
 const OWN: &str = "your own configuration is used as it is";
 
 pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
@@ -31,12 +31,14 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     } = profile;
     let Network { bond, address } = network;
 
-    source(facts, draft)?;
-    // One port: the installer builds the bond itself, and would find these ports taken.
-    let one_port = Network { bond: None, address: address.clone() };
-    draft.arg(ArgOp::Remove("ip".into()), "the profile's network takes its place");
-    for word in dracut::words(&one_port, install.hostname.as_deref()) {
-        draft.arg(ArgOp::Append(word), "network for the root image");
+    if facts.from_network() {
+        source(facts, draft)?;
+        // One port: the installer builds the bond itself, and would find these ports taken.
+        let one_port = Network { bond: None, address: address.clone() };
+        draft.arg(ArgOp::Remove("ip".into()), "the profile's network takes its place");
+        for word in dracut::words(&one_port, install.hostname.as_deref()) {
+            draft.arg(ArgOp::Append(word), "network for the root image");
+        }
     }
     console::say(console, Target::Answers, draft);
     if bond.as_ref().is_some_and(|b| b.wants_kernel_names()) {
@@ -50,7 +52,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     for word in Management::new(network)?.kernel_words() {
         draft.arg(ArgOp::Append(word), "the management network");
     }
-    if bond.is_some() {
+    if bond.is_some() && facts.from_network() {
         draft.warn(
             "The root image is fetched over one port, with a lease, before the installer builds the bond: set \
              LACP fallback on the switch.",
@@ -60,7 +62,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         Some((name, bytes)) => own(facts, name, bytes, *unattended, draft)?,
         None => ours(facts, profile, draft)?,
     }
-    if !unattended {
+    if !unattended && facts.from_network() {
         draft.note(
             "Harvester's vendor describes network boot for automatic installation only; without it the \
              installer comes up on the console and asks, with the medium's URL given.",
@@ -99,17 +101,17 @@ fn source(facts: &Facts, draft: &mut Draft) -> Result<()> {
 }
 
 fn own(facts: &Facts, name: &str, bytes: &[u8], unattended: bool, draft: &mut Draft) -> Result<()> {
-    draft.beside.push(Made {
+    let way = draft.deliver(facts, &[(Delivery::Url, "the installer fetches it by config_url")])?;
+    let made = Made {
         path: TreePath::new(CONFIG)?,
         body: Body::Bytes(bytes.to_vec()),
         mode: 0o600,
         reason: format!("your own {name}"),
-    });
+    };
+    draft.place(way, made)?;
     draft
         .warn(format!("{name} holds the cluster's token: whoever can fetch the tree can read it."));
-    let way = [(Delivery::Url, "the installer fetches it by config_url")];
-    draft.deliver(facts, &way)?;
-    let arg = format!("harvester.install.config_url={BASE}{CONFIG}");
+    let arg = format!("harvester.install.config_url={BASE}answers/{CONFIG}");
     draft.arg(ArgOp::Set(arg), "the configuration lies beside boot.ipxe");
     if unattended {
         draft.arg(
@@ -130,15 +132,17 @@ fn ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
         password_hash: install.root_password_hash.as_deref(),
         ssh_keys: &install.ssh_keys,
         disk: install.disk.devices.first().map(String::as_str),
-        iso_url: facts.base_url.as_ref().map(|base| format!("{base}{MEDIUM}")),
+        iso_url: facts
+            .base_url
+            .as_ref()
+            .filter(|_| facts.from_network())
+            .map(|base| format!("{base}{MEDIUM}")),
         tty: console.last().map(Console::to_string),
     })?;
-    draft.beside.push(Made::text(
-        TreePath::new(CONFIG)?,
-        config.to_text()?,
-        0o600,
-        "a beginning: token, vip and vip_mode are yours to add; the machine does not fetch it",
-    ));
+    let why =
+        "a beginning: token, vip and vip_mode are yours to add; the machine does not fetch it";
+    let place = if facts.from_network() { Delivery::Url } else { Delivery::Medium };
+    draft.place(place, Made::text(TreePath::new(CONFIG)?, config.to_text()?, 0o600, why))?;
     if install.root_password_hash.is_some() || !install.ssh_keys.is_empty() {
         draft.note("root has no login here: password and SSH keys are those of the user rancher.");
     }
@@ -147,7 +151,8 @@ fn ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
             "unattended",
             format!(
                 "a configuration needs the cluster's token and address: add token, vip and vip_mode to \
-                 {CONFIG} and give it as your own answers"
+                 {}/{CONFIG} and give it as your own answers",
+                facts.answers()
             ),
         );
     }
@@ -196,7 +201,7 @@ fn cover(facts: &Facts, consoles: &[Console], network: &Network, draft: &mut Dra
             let row = if own {
                 theirs("install.tty in it")
             } else {
-                set(format!("install.tty in {CONFIG}"))
+                set(format!("install.tty in {}/{CONFIG}", facts.answers()))
             };
             draft.cover(layer, Aspect::Console, row);
         }

@@ -225,10 +225,11 @@ fn script(profile: &Profile, d: &Dialect) -> Result<String> {
 pub(super) fn logins(facts: &Facts, profile: &Profile, draft: &mut Draft) {
     let Install { root_password_hash, ssh_keys, .. } = &profile.install;
     if root_password_hash.is_some() {
-        draft.warn(
-            "root_password_hash lies in the configuration, which is served: whoever can fetch the tree can \
-             read it and guess at the password.",
-        );
+        let served = if facts.from_network() { ", which is served" } else { "" };
+        draft.warn(format!(
+            "root_password_hash lies in the configuration{served}: {} can read it and guess at the password.",
+            facts.readers()
+        ));
     }
     if facts.own_answers.is_some() {
         return;

@@ -7,7 +7,7 @@
 //! iPXE, GRUB and the kernel.
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, Aspect, BASE, Body, Cover, Draft, Facts, Hosted, Layer, Made};
+use super::draft::{ArgOp, Aspect, BASE, Body, Cover, Draft, Facts, Hosted, Layer, Made, Sums};
 use crate::content::path::TreePath;
 use crate::error::Result;
 use crate::format::answers::grub_defaults;
@@ -25,9 +25,13 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         profile;
     let Network { bond, address: _ } = network;
 
-    source(facts, install, draft);
+    if facts.from_network() {
+        source(facts, install, draft);
+        draft.arg(ArgOp::Remove("showopts".into()), "it is for a menu that is not there");
+    } else {
+        from_medium(facts, install, draft);
+    }
     console::say(console, Target::Answers, draft);
-    draft.arg(ArgOp::Remove("showopts".into()), "it is for a menu that is not there");
     if *text {
         draft.arg(ArgOp::Set("textmode=1".into()), "YaST without graphics works on a serial line");
     }
@@ -57,28 +61,51 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     Ok(())
 }
 
-/// Where the installation system and the packages come from.
+/// linuxrc finds the disc or stick that it was started from by itself.
+fn from_medium(facts: &Facts, install: &Install, draft: &mut Draft) {
+    draft.drop_media_check(Sums::Tagged, ArgOp::Remove("mediacheck".into()));
+    match &install.mirror {
+        Some(m) => mirror(m, draft),
+        None if !has_system(facts) => draft.warn(NOTHING),
+        None if !has_packages(facts) => draft.warn(NO_PACKAGES),
+        None => {}
+    }
+}
+
+/// Whether the installation system is there: `boot/ARCH/root`.
+fn has_system(facts: &Facts) -> bool {
+    facts.paths.iter().any(|p| {
+        let mut parts = p.parts();
+        parts.next().is_some_and(|f| f.eq_ignore_ascii_case(b"boot"))
+            && parts.nth(1).is_some_and(|f| f.eq_ignore_ascii_case(b"root"))
+    })
+}
+
+const NOTHING: &str = "This medium carries neither installation system nor packages, and the profile names no \
+     install.mirror: the initrd takes the vendor's own mirror, over the internet.";
+
+const NO_PACKAGES: &str = "This medium carries no packages: they come by registration, which is yours to say (regurl=, or \
+     suse_register in an AutoYaST file of your own).";
+
+fn mirror(url: &str, draft: &mut Draft) {
+    let slash = if url.ends_with('/') { "" } else { "/" };
+    let why = "installation system and packages come from the profile's mirror";
+    draft.arg(ArgOp::Set(format!("install={url}{slash}")), why);
+    draft.warn(
+        "The mirror must be of the very build that kernel and initrd are of: linuxrc refuses another's \
+         installation system (its digests are in the initrd).",
+    );
+}
+
+/// Where the installation system and the packages come from over the network.
 fn source(facts: &Facts, install: &Install, draft: &mut Draft) {
     draft.arg(ArgOp::Remove("instsys".into()), "it lies in the install source");
-    let in_paths = |last: &str| {
-        facts.paths.iter().any(|p| {
-            let mut parts = p.parts();
-            parts.next().is_some_and(|f| f.eq_ignore_ascii_case(b"boot"))
-                && parts.nth(1).is_some_and(|f| f.eq_ignore_ascii_case(last.as_bytes()))
-        })
-    };
     match &install.mirror {
         Some(m) => {
             draft.hosted = Hosted::default();
-            let slash = if m.ends_with('/') { "" } else { "/" };
-            let why = "installation system and packages come from the profile's mirror";
-            draft.arg(ArgOp::Set(format!("install={m}{slash}")), why);
-            draft.warn(
-                "The mirror must be of the very build that kernel and initrd are of: linuxrc refuses \
-                 another's installation system (its digests are in the initrd).",
-            );
+            mirror(m, draft);
         }
-        None if in_paths("root") => {
+        None if has_system(facts) => {
             draft.hosted = facts.hosted.clone();
             draft.arg(
                 ArgOp::Set(format!("install={BASE}repo/")),
@@ -89,18 +116,12 @@ fn source(facts: &Facts, install: &Install, draft: &mut Draft) {
                  needs insecure=1 in extra_args.",
             );
             if !has_packages(facts) {
-                draft.warn(
-                    "This medium carries no packages: they come by registration, which is yours to say \
-                     (regurl=, or suse_register in an AutoYaST file of your own).",
-                );
+                draft.warn(NO_PACKAGES);
             }
         }
         None => {
             draft.hosted = Hosted::default();
-            draft.warn(
-                "This medium carries neither installation system nor packages, and the profile names no \
-                 install.mirror: the initrd takes the vendor's own mirror, over the internet.",
-            );
+            draft.warn(NOTHING);
         }
     }
 }
@@ -167,24 +188,15 @@ fn answer_file(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()
             (autoyast(facts, profile, draft)?.into_bytes(), "answers, from the profile".to_owned())
         }
     };
-    let made = |path| {
-        Ok::<_, crate::error::Error>(Made {
-            path: TreePath::new(path)?,
-            body: Body::Bytes(text),
-            mode: 0o600,
-            reason,
-        })
-    };
     if way == Delivery::Url {
-        draft.beside.push(made("answers/autoinst.xml")?);
         let arg = format!("autoyast={BASE}answers/autoinst.xml");
         draft.arg(ArgOp::Set(arg), "the answers lie beside boot.ipxe");
     } else {
-        draft.in_initrd.push(made("autoinst.xml")?);
         let arg = "autoyast=file:///autoinst.xml".to_owned();
         draft.arg(ArgOp::Set(arg), "the answers lie in the initrd");
     }
-    Ok(())
+    let path = TreePath::new("autoinst.xml")?;
+    draft.place(way, Made { path, body: Body::Bytes(text), mode: 0o600, reason })
 }
 
 fn autoyast(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<String> {
@@ -200,7 +212,7 @@ fn autoyast(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<Strin
         mirror: _,
         disk,
     } = install;
-    let root = super::root(root_password_hash.as_deref(), *unattended, ssh_keys, draft);
+    let root = super::root(root_password_hash.as_deref(), *unattended, ssh_keys, facts, draft);
     let mut append: Vec<String> = console.iter().map(|c| format!("console={c}")).collect();
     if network.bond.as_ref().is_some_and(Bond::wants_kernel_names) {
         append.extend(["net.ifnames=0".into(), "biosdevname=0".into()]);

@@ -1,15 +1,21 @@
 //! What live systems share: nothing is installed, and what stands in for a bond where the initrd has none.
 
 use super::console;
-use super::draft::{Aspect, Cover, Draft, Facts, Layer};
+use super::draft::{Aspect, Cover, Draft, Facts, Layer, Route};
 use crate::model::console::Console;
 use crate::model::network::{Bond, Network};
 
 pub(super) const FALLBACK: &str = "LACP fallback on the switch: one port then works alone";
 
-/// Why a system that lies in the initrd heeds no network of the profile's.
-pub(super) const NO_NETWORK: &str =
-    "the system is in the initrd, and its network comes up later, by DHCP on every port";
+/// Why a system that needs no network to start heeds none of the profile's.
+pub(super) fn no_network(facts: &Facts) -> &'static str {
+    match facts.route {
+        Route::Network => {
+            "the system is in the initrd, and its network comes up later, by DHCP on every port"
+        }
+        Route::Medium => "the live system brings its network up itself, by DHCP on every port",
+    }
+}
 
 /// A BIOS loads initrds below 2 GiB (Documentation/arch/x86/boot.rst, `initrd_addr_max`); some of it is
 /// the initrd's own part.

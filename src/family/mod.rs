@@ -27,7 +27,7 @@ mod truenas;
 use crate::error::Result;
 use crate::format::kickstart::RootPassword;
 use crate::model::profile::{AnswerKind, Delivery, Disk, Install, Profile};
-use draft::{Aspect, Cover, Draft, Facts, Layer};
+use draft::{Aspect, Cover, Draft, Facts, Layer, Route};
 use serde::{Deserialize, Serialize};
 
 /// Installer families.
@@ -123,7 +123,7 @@ impl Family {
     /// # Errors
     /// `Unsupported` where the profile wants what this installer can't do and no substitute stands in.
     pub fn say(self, facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
-        match self {
+        let said = match self {
             Family::Anaconda => anaconda::say(facts, profile, draft),
             Family::DebianInstaller => debian_installer::say(facts, profile, draft),
             Family::LiveBoot => live_boot::say(facts, profile, draft),
@@ -142,23 +142,37 @@ impl Family {
             Family::Harvester => harvester::say(facts, profile, draft),
             Family::Truenas => truenas::say(facts, profile, draft),
             Family::Generic => generic::say(facts, profile, draft),
+        };
+        if facts.route == Route::Medium {
+            mediums_own_loader(profile, draft);
         }
+        said
+    }
+}
+
+/// The boot loader's rows where the medium is started, whatever is on it.
+fn mediums_own_loader(profile: &Profile, draft: &mut Draft) {
+    if let Some(s) = profile.serial() {
+        let how = format!("the terminals of the medium's own GRUB and isolinux, on {}", s.tty());
+        draft.cover(Layer::BootLoader, Aspect::Console, Cover::Set { how });
+    }
+    if profile.network.bond.is_some() {
+        let why = "it reads the medium, not the network".into();
+        draft.cover(Layer::BootLoader, Aspect::Bond, Cover::NotNeeded { why });
     }
 }
 
 /// What becomes of root. The tree is served to all who ask, and file modes in the initrd hold only in the
 /// installer: a hash is told of.
-fn root(hash: Option<&str>, unattended: bool, keys: &[String], draft: &mut Draft) -> RootPassword {
+fn root(
+    hash: Option<&str>,
+    unattended: bool,
+    keys: &[String],
+    facts: &Facts,
+    draft: &mut Draft,
+) -> RootPassword {
     if hash.is_some() {
-        let place = match draft.delivery.as_ref().map(|d| d.way) {
-            Some(Delivery::Url) => "the answers beside boot.ipxe",
-            Some(Delivery::Cmdline) => "boot.ipxe",
-            Some(Delivery::Initrd) | None => "initrd.img",
-        };
-        draft.warn(format!(
-            "root_password_hash lies in {place}: whoever can fetch the tree can read it and guess at \
-             the password."
-        ));
+        warn_of_hash(facts, draft);
     }
     match hash {
         Some(h) => RootPassword::Hash(h.to_owned()),
@@ -172,6 +186,24 @@ fn root(hash: Option<&str>, unattended: bool, keys: &[String], draft: &mut Draft
             RootPassword::Locked
         }
     }
+}
+
+/// Where the hash lies, and who can read it there.
+fn warn_of_hash(facts: &Facts, draft: &mut Draft) {
+    let place = match (facts.route, draft.delivery.as_ref().map(|d| d.way)) {
+        (_, Some(Delivery::Url)) => "the answers beside boot.ipxe",
+        (Route::Network, Some(Delivery::Cmdline)) => "boot.ipxe",
+        (Route::Network, _) => "initrd.img",
+        (Route::Medium, Some(Delivery::Medium)) => "a file on the medium",
+        (Route::Medium, _) => "an initrd on the medium",
+    };
+    let readers = match place {
+        "the answers beside boot.ipxe" => "whoever can fetch the tree",
+        _ => facts.readers(),
+    };
+    draft.warn(format!(
+        "root_password_hash lies in {place}: {readers} can read it and guess at the password."
+    ));
 }
 
 /// For a plan: what an unattended installation does to disks.

@@ -27,6 +27,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     let Network { bond: _, address } = network;
     draft.hosted = Hosted::default();
     match facts.brought {
+        _ if !facts.from_network() => {}
         Some(_) => published_pair(extra_args, draft)?,
         None => whole_medium(facts, draft)?,
     }
@@ -35,11 +36,11 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         draft.arg(ArgOp::Set(word), "host name of the live system");
     }
     if *address != Address::Dhcp {
-        draft.cannot("network.address", live::NO_NETWORK);
+        draft.cannot("network.address", live::no_network(facts));
     }
     console::say(console, Target::Answers, draft);
     console::extra(extra_args, draft);
-    let row = live::one_port(network, live::NO_NETWORK, draft);
+    let row = live::one_port(network, live::no_network(facts), draft);
     super::installs_nothing(*unattended, install, &["hostname"], facts, draft);
     draft.ram_mib = facts.ram_mib;
     live::cover(console, network, live::SYSTEMD_LOGIN, |_| row, draft);

@@ -33,12 +33,14 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     let Network { bond, address: _ } = network;
 
     draft.hosted = Hosted::default();
-    draft.in_initrd.push(Made {
-        path: TreePath::new("proxmox.iso")?,
-        body: Body::Medium,
-        mode: 0o644,
-        reason: "the installer's init mounts it in place of a disc".into(),
-    });
+    if facts.from_network() {
+        draft.in_initrd.push(Made {
+            path: TreePath::new("proxmox.iso")?,
+            body: Body::Medium,
+            mode: 0o644,
+            reason: "the installer's init mounts it in place of a disc".into(),
+        });
+    }
     console::say(console, Target::Answers, draft);
     if bond.as_ref().is_some_and(|b| b.wants_kernel_names()) {
         draft.arg(ArgOp::Set("net.ifnames=0".into()), "the profile names its ports eth0, eth1");
@@ -93,7 +95,16 @@ fn release(facts: &Facts) -> (u32, u32) {
 
 fn answers(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
     let Profile { network, install, .. } = profile;
-    draft.deliver(facts, &[(Delivery::Initrd, "over HTTP the installer asks by POST")])?;
+    // The operator's own names its disks itself.
+    let open = facts.own_answers.is_none() && install.disk.devices.is_empty();
+    let mut ways = vec![(Delivery::Initrd, "over HTTP the installer asks by POST")];
+    if !open {
+        let why = "as proxmox-auto-install-assistant does it";
+        ways.insert(0, (Delivery::Medium, why));
+    } else if !facts.from_network() {
+        ways[0].1 = "the disk is chosen by a script, which writes it into the answers";
+    }
+    let way = draft.deliver(facts, &ways)?;
     draft.arg(ArgOp::Set("proxmox-start-auto-installer".into()), "it installs without a question");
     draft.arg(ArgOp::Remove("proxtui".into()), "it would ask");
     let mut files = vec!["auto-installer-mode.toml", "answer.toml"];
@@ -109,10 +120,7 @@ fn answers(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
             draft.note(format!("WIPED without a question: the disks that {name} names."));
         }
         None => {
-            draft.warn(
-                "root_password_hash lies in initrd.img: whoever can fetch the tree can read it and guess \
-                 at the password.",
-            );
+            super::warn_of_hash(facts, draft);
             let text = answer_file(facts, install, network, draft)?;
             made(draft, "answer.toml", text, 0o600, "answers, from the profile")?;
             draft.note(super::wiped(&install.disk));
@@ -131,8 +139,11 @@ fn answers(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
             }
         }
     }
-    // The operator's own names its disks itself.
-    let open = facts.own_answers.is_none() && install.disk.devices.is_empty();
+    if way == Delivery::Medium {
+        // In the medium's root, where they would be laid over it else.
+        draft.on_medium.append(&mut draft.in_initrd);
+        return Ok(());
+    }
     lay_over(facts, open.then_some(&install.disk), &files, draft)
 }
 

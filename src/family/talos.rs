@@ -13,7 +13,7 @@ use crate::model::console::Console;
 use crate::model::network::Network;
 use crate::model::profile::{Delivery, Install, Profile};
 
-const PATCH: &str = "answers/talos-patch.yaml";
+const PATCH: &str = "talos-patch.yaml";
 const CONFIG: &str = "answers/talos.yaml";
 const OWN: &str = "your own configuration is used as it is";
 
@@ -47,9 +47,16 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
             draft.arg(ArgOp::Append(word), &*why);
         }
     }
+    if !facts.from_network() && unified_kernel(facts) && (!console.is_empty() || bond.is_some()) {
+        draft.cannot(
+            "console, network.bond under UEFI",
+            "this medium starts UEFI machines by a unified kernel image, which is signed with its arguments; \
+             have Talos' Image Factory make one with these (extraKernelArgs)",
+        );
+    }
     match &facts.own_answers {
         Some((name, bytes)) => own(facts, name, bytes, *unattended, draft)?,
-        None => patch(profile, draft)?,
+        None => patch(facts, profile, draft)?,
     }
     unsaid(facts, *unattended, install, draft);
     console::extra(extra_args, draft);
@@ -58,19 +65,30 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     Ok(())
 }
 
-/// Talos installs as soon as it has a configuration: it gets one only where that is wished for.
+/// Whether there is a kernel with its arguments in one EFI program (UAPI group, "Unified Kernel Image").
+fn unified_kernel(facts: &Facts) -> bool {
+    let lower = |p: &TreePath| p.as_bytes().to_ascii_lowercase();
+    facts.paths.iter().map(lower).any(|p| p.starts_with(b"efi/linux/") && p.ends_with(b".efi"))
+}
+
+/// Talos installs as soon as it has a configuration: it gets one only where that is wished for. It takes
+/// none from the medium that it was started from, only from a volume of the label `metal-iso`.
 fn own(facts: &Facts, name: &str, bytes: &[u8], unattended: bool, draft: &mut Draft) -> Result<()> {
-    draft.beside.push(Made {
-        path: TreePath::new(CONFIG)?,
-        body: Body::Bytes(bytes.to_vec()),
-        mode: 0o600,
-        reason: format!("your own {name}"),
-    });
-    draft.warn(format!(
-        "{name} holds the cluster's secrets: whoever can fetch the tree can read them."
-    ));
     if unattended {
         draft.deliver(facts, &[(Delivery::Url, "it is too long for the command line")])?;
+    }
+    if unattended || facts.from_network() {
+        draft.beside.push(Made {
+            path: TreePath::new(CONFIG)?,
+            body: Body::Bytes(bytes.to_vec()),
+            mode: 0o600,
+            reason: format!("your own {name}"),
+        });
+        draft.warn(format!(
+            "{name} holds the cluster's secrets: whoever can fetch the tree can read them."
+        ));
+    }
+    if unattended {
         let arg = format!("talos.config={BASE}{CONFIG}");
         draft.arg(ArgOp::Set(arg), "the configuration lies beside boot.ipxe");
         draft.note(format!("WIPED without a question: the disk that {name} names."));
@@ -84,7 +102,7 @@ fn own(facts: &Facts, name: &str, bytes: &[u8], unattended: bool, draft: &mut Dr
 }
 
 /// A patch is no configuration: that needs the cluster's secrets, which talosctl makes.
-fn patch(profile: &Profile, draft: &mut Draft) -> Result<()> {
+fn patch(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
     let Profile { console, network, install, unattended, .. } = profile;
     let mut kernel_args: Vec<String> = console.iter().map(|c| format!("console={c}")).collect();
     if network.bond.as_ref().is_some_and(|b| b.wants_kernel_names()) {
@@ -97,22 +115,21 @@ fn patch(profile: &Profile, draft: &mut Draft) -> Result<()> {
         wipe: *unattended,
         kernel_args,
     })?;
-    draft.beside.push(Made::text(
-        TreePath::new(PATCH)?,
-        patch.to_text()?,
-        0o600,
-        "console, bond and disk for talosctl --config-patch; the machine does not fetch it",
-    ));
+    let why = "console, bond and disk for talosctl --config-patch; the machine does not fetch it";
+    let place = if facts.from_network() { Delivery::Url } else { Delivery::Medium };
+    let made = Made::text(TreePath::new(PATCH)?, patch.to_text()?, 0o600, why);
+    draft.place(place, made)?;
+    let at = format!("{}/{PATCH}", facts.answers());
     draft.note(format!(
         "The machine waits in maintenance mode. Give it a configuration: talosctl gen config NAME \
-         https://ENDPOINT:6443 --config-patch @{PATCH}, then talosctl apply-config --insecure."
+         https://ENDPOINT:6443 --config-patch @{at}, then talosctl apply-config --insecure."
     ));
     if *unattended {
         draft.cannot(
             "unattended",
             format!(
                 "a configuration needs the cluster's secrets, which talosctl makes: make one with \
-                 --config-patch @{PATCH} and give it as your own answers"
+                 --config-patch @{at} and give it as your own answers"
             ),
         );
     }
@@ -173,7 +190,7 @@ fn cover(facts: &Facts, consoles: &[Console], network: &Network, draft: &mut Dra
         let system = if own {
             theirs("machine.install.extraKernelArgs in it")
         } else {
-            set(format!("extraKernelArgs in {PATCH}"))
+            set(format!("extraKernelArgs in {}/{PATCH}", facts.answers()))
         };
         draft.cover(Layer::InstalledSystem, Aspect::Console, system);
     }
@@ -192,7 +209,7 @@ fn cover(facts: &Facts, consoles: &[Console], network: &Network, draft: &mut Dra
     let system = if own {
         theirs("machine.network.interfaces in it")
     } else {
-        set(format!("machine.network.interfaces in {PATCH}"))
+        set(format!("machine.network.interfaces in {}/{PATCH}", facts.answers()))
     };
     draft.cover(Layer::InstalledSystem, Aspect::Bond, system);
 }

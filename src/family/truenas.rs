@@ -11,7 +11,7 @@ use super::draft::{ArgOp, Aspect, BASE, Cover, Draft, Facts, Hosted, Layer, MEDI
 use super::{live, live_boot};
 use crate::error::Result;
 use crate::model::console::Console;
-use crate::model::network::Network;
+use crate::model::network::{Address, Network};
 use crate::model::profile::Profile;
 
 const ASKS: &str = "the installer asks on its console, or takes JSON-RPC once it runs";
@@ -28,6 +28,28 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         initrd: _,
     } = profile;
     let Network { bond: _, address } = network;
+    if facts.from_network() {
+        fetch(address, draft)?;
+    } else {
+        live_boot::own_address(address, draft);
+    }
+    console::say(console, Target::Answers, draft);
+    console::extra(extra_args, draft);
+    if let Some(port) = console.iter().rev().find_map(|c| c.serial()) {
+        draft.note(format!(
+            "The installer writes the first serial port of the kernel's log into the new system, which is not always {}: set it there by `midclt call system.advanced.update`.",
+            port.tty()
+        ));
+    }
+    let row = live::one_port(network, live_boot::no_bond(facts), draft);
+    super::cannot_install(*unattended, install, &[], ASKS, facts, draft);
+    draft.ram_mib = facts.ram_mib;
+    cover(console, network, row, draft);
+    Ok(())
+}
+
+/// The medium over HTTP, and where the installer wants it.
+fn fetch(address: &Address, draft: &mut Draft) -> Result<()> {
     draft.hosted = Hosted::medium();
     for word in live_boot::DISC {
         draft.arg(ArgOp::Remove(word.into()), "it looks for a disc that is not there");
@@ -44,18 +66,6 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         0o644,
         "the installer finds the medium as /cdrom",
     ));
-    console::say(console, Target::Answers, draft);
-    console::extra(extra_args, draft);
-    if let Some(port) = console.iter().rev().find_map(|c| c.serial()) {
-        draft.note(format!(
-            "The installer writes the first serial port of the kernel's log into the new system, which is not always {}: set it there by `midclt call system.advanced.update`.",
-            port.tty()
-        ));
-    }
-    let row = live::one_port(network, live_boot::ONE_PORT, draft);
-    super::cannot_install(*unattended, install, &[], ASKS, facts, draft);
-    draft.ram_mib = facts.ram_mib;
-    cover(console, network, row, draft);
     Ok(())
 }
 

@@ -80,6 +80,8 @@ pub struct Preseed<'a> {
     pub more: &'a [String],
     /// The installed system's network is netplan's, not ifupdown's.
     pub netplan: bool,
+    /// The installer itself has the bond: a script of ours builds it before its network comes up.
+    pub bonded: bool,
 }
 
 #[derive(Serialize)]
@@ -102,6 +104,7 @@ impl Preseed<'_> {
             Some(h) => h.split_once('.').map_or((Some(h), ""), |(h, d)| (Some(h), d)),
             None => (None, ""),
         };
+        let bond = self.network.bond.as_ref().filter(|_| self.bonded);
         let address = match &self.network.address {
             Address::Dhcp => None,
             Address::Static { address, gateway, dns } => Some(Static {
@@ -117,13 +120,13 @@ impl Preseed<'_> {
         let values = json!({
             "locale": self.locale,
             "keyboard": self.keyboard,
-            "interface": self.network.bond.as_ref().map_or("auto", |b| b.name.as_str()),
+            "interface": bond.map_or("auto", |b| b.name.as_str()),
             "static": address,
             "hostname": host,
             "domain": domain,
             "default_hostname": self.default_hostname,
             "unattended": self.unattended,
-            "bond": self.network.bond.is_some(),
+            "bond": bond.is_some(),
             "more": self.more_lines(true),
         });
         render("preseed-network", include_str!("../../templates/preseed-network.jinja"), values)
@@ -189,8 +192,17 @@ impl Preseed<'_> {
                     Port::Mac(_) => None,
                 })
                 .collect();
+            // Where the installer had the bond, it found their names.
+            let macs = b.ports.iter().filter(|p| !self.bonded && matches!(p, Port::Mac(_)));
+            let macs: Vec<String> = macs.map(Port::to_string).collect();
             let (method, lines) = stanza(b, &self.network.address);
-            json!({ "name": b.name, "ports": named.join(" "), "method": method, "lines": lines })
+            json!({
+                "name": b.name,
+                "ports": named.join(" "),
+                "macs": macs.join(" "),
+                "method": method,
+                "lines": lines,
+            })
         });
         render(
             "di-late.sh",

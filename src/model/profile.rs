@@ -146,6 +146,8 @@ pub enum Delivery {
     Url,
     /// In a kernel argument itself.
     Cmdline,
+    /// A file on the medium itself, where that is what is started from.
+    Medium,
 }
 
 impl std::fmt::Display for Delivery {
@@ -154,6 +156,7 @@ impl std::fmt::Display for Delivery {
             Delivery::Initrd => "initrd",
             Delivery::Url => "url",
             Delivery::Cmdline => "cmdline",
+            Delivery::Medium => "medium",
         })
     }
 }

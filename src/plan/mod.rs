@@ -12,7 +12,7 @@ pub mod render;
 use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
-use crate::family::draft::{ArgEdit, Coverage, Delivered, Draft, Facts, Note};
+use crate::family::draft::{ArgEdit, Coverage, Delivered, Draft, Facts, Note, Route};
 use crate::format::bzimage::KernelVersion;
 use crate::media::Media;
 use crate::media::bootdocs::BootDocs;
@@ -115,6 +115,8 @@ pub enum Extent {
 /// What to build for.
 #[derive(Debug, Clone, Default)]
 pub struct Target {
+    /// What the machine is started from.
+    pub route: Route,
     /// How much of the medium.
     pub extent: Extent,
     /// URL of the tree, where it is known beforehand; with a trailing slash.
@@ -233,9 +235,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan> {
     if let Some(hosts) = &target.hosts {
         return hosts::make(inputs, hosts);
     }
-    let mut facts = facts(inputs);
-    let mut draft = said(inputs, &mut facts, profile)?;
-    draft.notes.extend(notes_of_the_medium(inputs));
+    let mut draft = words(inputs)?;
     let mut start = boot_edit::choose(inputs)?;
     draft.notes.extend(start.notes.iter().cloned());
     let version = KernelVersion::read(&start.kernel.content)?;
@@ -272,15 +272,35 @@ pub fn make(inputs: &Inputs) -> Result<Plan> {
     .settled())
 }
 
+/// What the family says of the profile for this medium, and what recipe and medium tell besides: for
+/// [`Route::Medium`] all that goes into its boot configurations.
+///
+/// # Errors
+/// `Unsupported` where the family can't say the profile, `Usage` where the answers can't come as wished.
+pub fn words(inputs: &Inputs) -> Result<Draft> {
+    let mut facts = facts(inputs);
+    let mut draft = said(inputs, &mut facts, inputs.profile)?;
+    draft.notes.extend(notes_of_the_medium(inputs));
+    Ok(draft)
+}
+
 fn facts(inputs: &Inputs) -> Facts {
     let Inputs { media, identity, recipe, profile, target, .. } = inputs;
+    let of_recipe = recipe.facts(identity, &media.tree, media.image.len());
+    let ram_mib = match target.route {
+        Route::Network => of_recipe.ram_mib,
+        // Nothing is fetched into memory.
+        Route::Medium => recipe.ram_mib(0, 0),
+    };
     Facts {
+        route: target.route,
+        ram_mib,
         base_url: target.base_url.clone(),
         delivery: profile.answers.delivery,
         many_hosts: target.hosts.is_some(),
         entry: boot_edit::entry_cmdline(inputs),
         brought: boot_edit::brought(inputs),
-        ..recipe.facts(identity, &media.tree, media.image.len())
+        ..of_recipe
     }
 }
 
@@ -305,7 +325,7 @@ fn said(inputs: &Inputs, facts: &mut Facts, profile: &Profile) -> Result<Draft> 
 /// What recipe and medium tell the operator.
 fn notes_of_the_medium(inputs: &Inputs) -> Vec<Note> {
     let note = |warning, text| Note { warning, text, assumed: false };
-    let recipe = inputs.recipe.notes_for(inputs.identity);
+    let recipe = inputs.recipe.notes_for(inputs.identity, inputs.target.route);
     let recipe = recipe.into_iter().map(|n| note(n.warning, n.text.clone()));
     let media = inputs.media.notes().iter().map(|n| note(false, format!("the medium: {n}")));
     recipe.chain(media).collect()

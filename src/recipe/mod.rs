@@ -10,7 +10,7 @@ use crate::content::path::TreePath;
 use crate::content::tree::Tree;
 use crate::error::{Error, Result};
 use crate::family::Family;
-use crate::family::draft::{Facts, Hosted, KickstartLine};
+use crate::family::draft::{Facts, Hosted, KickstartLine, Route};
 use crate::media::identity::Identity;
 use crate::media::labels::LabelShape;
 use crate::model::cmdline::Cmdline;
@@ -212,6 +212,9 @@ pub struct RecipeNote {
     /// True for what is likely to fail.
     #[serde(default)]
     pub warning: bool,
+    /// True for what holds only where the installer comes from the network, not for its own medium repacked.
+    #[serde(default)]
+    pub netboot: bool,
     /// One sentence.
     pub text: String,
 }
@@ -328,6 +331,7 @@ impl Recipe {
         let value =
             |f: &Option<crate::media::identity::Fact<String>>| f.as_ref().map(|f| f.value.clone());
         Facts {
+            route: Route::default(),
             kickstart: self.answers.kickstart,
             mirror: self.answers.mirror.clone(),
             default_hostname: self.answers.hostname.clone(),
@@ -352,11 +356,12 @@ impl Recipe {
         }
     }
 
-    /// The notes that are true for this medium.
-    pub fn notes_for(&self, id: &Identity) -> impl Iterator<Item = &RecipeNote> {
+    /// The notes that are true for this medium and what is started.
+    pub fn notes_for(&self, id: &Identity, route: Route) -> impl Iterator<Item = &RecipeNote> {
         let major = id.major();
         self.notes
             .iter()
+            .filter(move |n| !n.netboot || route == Route::Network)
             .filter(move |n| n.major.is_empty() || major.is_some_and(|m| n.major.contains(&m)))
     }
 }

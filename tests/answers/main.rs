@@ -12,6 +12,7 @@ mod alpine;
 mod clusters;
 mod ignition;
 mod live_media;
+mod medium;
 mod metallized;
 mod proxmox;
 

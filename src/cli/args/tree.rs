@@ -75,6 +75,8 @@ pub enum Way {
     Url,
     /// In the kernel arguments
     Cmdline,
+    /// A file on the repacked medium
+    Medium,
 }
 
 impl From<Way> for Delivery {
@@ -83,6 +85,7 @@ impl From<Way> for Delivery {
             Way::Initrd => Delivery::Initrd,
             Way::Url => Delivery::Url,
             Way::Cmdline => Delivery::Cmdline,
+            Way::Medium => Delivery::Medium,
         }
     }
 }

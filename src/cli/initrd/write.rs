@@ -4,18 +4,18 @@ use super::args::{Append, Repack};
 use super::{folder, of};
 use crate::cli::Outcome;
 use crate::cli::output::{Out, tell};
+use crate::cli::resolve;
 use crate::cli::term::{self, Bar};
 use crate::content::Content;
 use crate::content::copy;
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::cpio::Entry;
 use crate::format::initrd::{self, Options, Report};
 use crate::plan::render::human;
 use crate::publish::Progress;
 use serde_json::json;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub fn append(a: &Append) -> Result<Outcome> {
     let vendor = Content::open(&a.file)?;

@@ -6,7 +6,7 @@ use super::super::{Inputs, Origin, Planned, Role};
 use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
-use crate::family::draft::{ArgEdit, BASE, Draft};
+use crate::family::draft::{ArgEdit, ArgOp, BASE, Draft};
 use crate::media::Media;
 use crate::media::bootdocs::{BootDoc, FoundDoc};
 use crate::model::boot::{BootEntry, Locus, Payload};
@@ -132,8 +132,7 @@ fn starts_linux(media: &Media, of: &Locus, e: BootEntry) -> Option<Entry> {
 }
 
 fn edit(doc: &mut BootDoc, e: &mut Entry, draft: &Draft, base_url: Option<&str>) -> Result<()> {
-    let with_url = |edit: &ArgEdit| edit.with_base(base_url.unwrap_or(BASE));
-    let args: Vec<ArgEdit> = draft.args.iter().map(with_url).collect();
+    let args: Vec<ArgEdit> = draft.args.iter().map(|a| at_url(a, base_url)).collect();
     let mut edits = Vec::new();
     doc.edit_cmdline(&e.id, |c| {
         edits = boot_edit::apply(c, &args)?;
@@ -147,6 +146,18 @@ fn edit(doc: &mut BootDoc, e: &mut Entry, draft: &Draft, base_url: Option<&str>)
     e.cmdline = c.as_str().trim().to_owned();
     e.edits = edits;
     Ok(())
+}
+
+/// The edit with the tree's URL in it: answers may lie there also when the medium is what starts.
+fn at_url(edit: &ArgEdit, base_url: Option<&str>) -> ArgEdit {
+    let fill = |w: &String| w.replace(BASE, base_url.unwrap_or(BASE));
+    let op = match &edit.op {
+        ArgOp::Set(w) => ArgOp::Set(fill(w)),
+        ArgOp::Append(w) => ArgOp::Append(fill(w)),
+        ArgOp::AppendForTarget(w) => ArgOp::AppendForTarget(fill(w)),
+        ArgOp::Remove(w) => ArgOp::Remove(w.clone()),
+    };
+    ArgEdit { op, reason: edit.reason.clone() }
 }
 
 /// The loader's own terminal.

@@ -139,10 +139,10 @@ pub fn make(inputs: &Inputs, wish: &Wish) -> Result<ImagePlan> {
         (Md5::Drop | Md5::AsVendor, false) => Sum::None,
     };
     let mut draft = super::words(inputs)?;
-    draft.notes.extend(super::notes_of_the_medium(inputs));
     let signed = files::signed_lists(media)?;
     let stale = |sums| match sums {
         Sums::Implanted => md5 != Sum::Implanted,
+        Sums::Tagged => true,
         Sums::Listed => !signed.is_empty(),
     };
     let checks: Vec<_> = draft.media_checks.drain(..).filter(|c| stale(c.sums)).collect();
