@@ -1,6 +1,6 @@
 //! `image`, `image apply` and `image undo`.
 
-use super::args::{Apply, Image, ImageVerb, Implant, Undo};
+use super::args::{Apply, Image, ImageVerb, Implant, MakeImage, Undo};
 use super::build::Read;
 use super::output::{Out, tell};
 use super::term::{self, Bar};
@@ -9,6 +9,7 @@ use crate::content::Content;
 use crate::content::copy::{self, Digest};
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
+use crate::family::draft::Route;
 use crate::format::isomd5::{self, Implanted};
 use crate::format::patch::Patch;
 use crate::media::{self, Media};
@@ -20,36 +21,44 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub fn run(a: &Image) -> Result<Outcome> {
-    match (&a.verb, &a.make) {
-        (Some(ImageVerb::Apply(p)), _) => apply(p),
-        (Some(ImageVerb::Undo(u)), _) => undo(u),
-        (None, Some(m)) => {
-            let mut wish = resolve::said(&m.said, None)?;
-            let more = image::Wish { md5: m.implant_md5.into(), added: added(&m.add)? };
-            let read = read(&mut wish)?;
-            let plan = plan(&read, &wish, &more)?;
-            if m.dry_run {
-                return show(&plan, m.json);
-            }
-            if m.output.is_none() && m.patch_only.is_none() {
-                return Err(Error::usage("where to?").hint("name the image with -o FILE, or a patch with --patch-only FILE"));
-            }
-            if let Some(p) = &m.patch_only {
-                write_patch(&read, &plan, p, m.digests)?;
-            }
-            if let Some(o) = &m.output {
-                write(&plan, o)?;
-                if !m.json {
-                    tell(Some(o), &report(&plan, o));
-                }
-            }
-            if m.json {
-                tell(m.output.as_deref(), &format!("{:#}\n", image::json(&plan)?));
-            }
-            Ok(Outcome::Done)
-        }
-        (None, None) => Err(Error::usage("no image").hint("isowright image some.iso -o new.iso")),
+    match &a.verb {
+        Some(ImageVerb::Apply(p)) => apply(p),
+        Some(ImageVerb::Undo(u)) => undo(u),
+        None => make(&a.make),
     }
+}
+
+fn make(m: &MakeImage) -> Result<Outcome> {
+    let usage = |what: &str, hint: &str| Error::usage(what).hint(hint);
+    let source = m.source.as_deref();
+    let source = source.ok_or_else(|| usage("no image", "isowright image some.iso -o new.iso"))?;
+    let mut wish = resolve::said(source, &m.said, None)?;
+    let more = image::Wish { md5: m.implant_md5.into(), added: added(&m.add)? };
+    let given = read(&mut wish)?;
+    let plan = plan(&given, &wish, &more)?;
+    if m.dry_run {
+        return show(&plan, m.json);
+    }
+    if m.output.is_none() && m.patch_only.is_none() {
+        let hint = "name the image with -o FILE, or a patch with --patch-only FILE";
+        return Err(usage("where to?", hint));
+    }
+    if let Some(p) = &m.patch_only {
+        let told = write_patch(&given, &plan, p, m.digests)?;
+        if !m.json {
+            tell(Some(p), &told);
+        }
+    }
+    if let Some(o) = &m.output {
+        write(&plan, o)?;
+        if !m.json {
+            tell(Some(o), &report(&plan, o));
+        }
+    }
+    if m.json {
+        tell(m.output.as_deref(), &format!("{:#}\n", image::json(&plan)?));
+    }
+    Ok(Outcome::Done)
 }
 
 /// The medium as the vendor made it, also where it is one of ours, and the image that was given.
@@ -60,6 +69,7 @@ pub(super) struct Given {
 
 /// Opens the medium; one of ours is taken back to the vendor's first, so that a second time is as the first.
 pub(super) fn read(wish: &mut resolve::Wish) -> Result<Given> {
+    wish.target.route = Route::Medium;
     let media = resolve::open(&wish.image)?;
     let image = media.image.clone();
     let media = of_vendor(media)?;
@@ -139,7 +149,8 @@ fn finished(plan: &ImagePlan) -> Result<Content> {
     image::implant(&plan.content, &made)
 }
 
-fn write_patch(given: &Given, plan: &ImagePlan, to: &Path, digests: bool) -> Result<()> {
+/// Writes the patch; what is to be said of it.
+fn write_patch(given: &Given, plan: &ImagePlan, to: &Path, digests: bool) -> Result<String> {
     let new = finished(plan)?;
     let mut patch = Patch::between(&given.image, &new)?;
     if digests {
@@ -153,20 +164,16 @@ fn write_patch(given: &Given, plan: &ImagePlan, to: &Path, digests: bool) -> Res
         other => drop(copy::to_writer(&file, other, false, &|_| !stopped())?),
     }
     out.done(Some(to)).map_err(|e| e.source_name(to.display()))?;
-    tell(
-        Some(to),
-        &format!(
-            "{}: {} that make {} of {} from the vendor's image\n\
-             Apply it:  isowright image apply {} {} -o new.iso\n",
-            to.display(),
-            human(file.len()),
-            plan.title,
-            human(new.len()),
-            term::safe(&plan.source.name),
-            to.display()
-        ),
-    );
-    Ok(())
+    Ok(format!(
+        "{}: {} that make {} of {} from the vendor's image\n\
+         Apply it:  isowright image apply {} {} -o new.iso\n",
+        to.display(),
+        human(file.len()),
+        plan.title,
+        human(new.len()),
+        term::safe(&plan.source.name),
+        to.display()
+    ))
 }
 
 fn digest(content: &Content, what: &str) -> Result<Digest> {

@@ -95,7 +95,7 @@ pub fn recipes(folder: Option<&Path>) -> Result<Vec<Recipe>> {
 
 /// Puts arguments over the recipe file, and the recipe file over the defaults.
 pub fn wish(a: &Source) -> Result<Wish> {
-    let mut wish = said(&a.said, a.hosts.as_deref())?;
+    let mut wish = said(&a.source, &a.said, a.hosts.as_deref())?;
     if a.full_tree {
         wish.target.extent = Extent::FullTree;
     }
@@ -110,9 +110,12 @@ pub fn wish(a: &Source) -> Result<Wish> {
 }
 
 /// What `image` shares with the others. `machines` stands in for the recipe file's.
-pub fn said(a: &Said, machines: Option<&Path>) -> Result<Wish> {
-    let is_job = a.source.extension().is_some_and(|e| e == "toml");
-    let mut wish = if is_job { from_job(a, machines)? } else { from_image(a, machines)? };
+pub fn said(source: &Path, a: &Said, machines: Option<&Path>) -> Result<Wish> {
+    let is_job = source.extension().is_some_and(|e| e == "toml");
+    let mut wish = match is_job {
+        true => from_job(source, a, machines)?,
+        false => from_image(source, a, machines)?,
+    };
     if !a.console.is_empty() {
         wish.profile.console = a.console.iter().map(|c| c.parse()).collect::<Result<_>>()?;
     }
@@ -133,10 +136,10 @@ pub fn said(a: &Said, machines: Option<&Path>) -> Result<Wish> {
     Ok(wish)
 }
 
-fn from_image(a: &Said, machines: Option<&Path>) -> Result<Wish> {
+fn from_image(source: &Path, a: &Said, machines: Option<&Path>) -> Result<Wish> {
     let profile = profile(a.profile.as_deref())?;
     Ok(Wish {
-        image: a.source.clone(),
+        image: source.to_owned(),
         sha256: None,
         target: Target {
             own_answers: own_of(&profile, a.profile.as_deref())?,
@@ -151,8 +154,8 @@ fn from_image(a: &Said, machines: Option<&Path>) -> Result<Wish> {
     })
 }
 
-fn from_job(a: &Said, machines: Option<&Path>) -> Result<Wish> {
-    let job = Job::from_toml(&read_text(&a.source)?, &a.source)?;
+fn from_job(source: &Path, a: &Said, machines: Option<&Path>) -> Result<Wish> {
+    let job = Job::from_toml(&read_text(source)?, source)?;
     let (profile, beside) = match (&a.profile, &job.profile) {
         (Some(p), _) | (None, Some(JobProfile::File(p))) => (profile(Some(p))?, p.clone()),
         // The job has made an inline profile's own paths relative to itself already.

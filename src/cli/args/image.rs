@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// `image`
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "Examples:
   isowright image some.iso -p rack7.toml -o new.iso
   isowright image some.iso --dry-run
@@ -24,13 +24,15 @@ pub struct Image {
     pub verb: Option<ImageVerb>,
     /// What to make
     #[command(flatten)]
-    pub make: Option<MakeImage>,
+    pub make: MakeImage,
 }
 
 /// `image SOURCE`
 #[derive(Debug, Args)]
 pub struct MakeImage {
-    /// What to say, and on which medium
+    /// The ISO, or a recipe file (.toml) that names it
+    pub source: Option<PathBuf>,
+    /// What to say
     #[command(flatten)]
     pub said: Said,
     /// The image to write; - writes to standard output

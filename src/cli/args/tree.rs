@@ -4,11 +4,9 @@ use crate::model::profile::Delivery;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
-/// What is wished for, and on which medium: `plan`, `build` and `image` share it.
+/// What is wished for: `plan`, `build` and `image` share it.
 #[derive(Debug, Args)]
 pub struct Said {
-    /// The ISO, or a recipe file (.toml) that names it
-    pub source: PathBuf,
     /// Profile; the bundled "metal" where absent
     #[arg(short, long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
@@ -42,6 +40,8 @@ pub struct Said {
 /// What `plan` and `build` share.
 #[derive(Debug, Args)]
 pub struct Source {
+    /// The ISO, or a recipe file (.toml) that names it
+    pub source: PathBuf,
     /// What all share
     #[command(flatten)]
     pub said: Said,
