@@ -50,6 +50,29 @@ pub fn short_date(b: &[u8]) -> Option<i64> {
     unix_time(1900 + y, mo, d, h, mi, s).map(|t| t - zone_seconds(zone))
 }
 
+/// The seven bytes that [`short_date`] reads, in UTC. Years that the byte can't say are clamped to
+/// 1900 and 2155.
+pub fn short_date_bytes(t: i64) -> [u8; 7] {
+    // 1900-01-01 and 2155-12-31T23:59:59.
+    let t = t.clamp(-2_208_988_800, 5_869_583_999);
+    let (days, second) = (t.div_euclid(86_400) + 719_468, t.rem_euclid(86_400));
+    // Years are counted from March in eras of 400, as in `unix_time`.
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = era * 400 + year + carry - 1900;
+    [year, month, day, second / 3600, second / 60 % 60, second % 60, 0].map(|n| n as u8)
+}
+
+/// Puts `v` at byte `at` in both byte orders, ECMA-119 7.3.3.
+pub fn put_both32(b: &mut [u8], at: usize, v: u32) {
+    b[at..at + 4].copy_from_slice(&v.to_le_bytes());
+    b[at + 4..at + 8].copy_from_slice(&v.to_be_bytes());
+}
+
 /// ECMA-119 8.4.26.1: sixteen digits and the zone; hundredths of a second are dropped.
 pub fn long_date(b: &[u8]) -> Option<i64> {
     let b = b.get(..17)?;
@@ -96,6 +119,14 @@ mod tests {
         assert_eq!(long_date(b"0000000000000000\0"), None);
         assert_eq!(long_date(b"                 "), None);
         assert_eq!(short_date(&[0; 7]), None);
+    }
+
+    #[test]
+    fn a_date_that_is_written_is_read_back() {
+        for t in (-2_208_988_800..5_869_583_999).step_by(1_234_567).chain([5_869_583_999]) {
+            assert_eq!(short_date(&short_date_bytes(t)), Some(t));
+        }
+        assert_eq!(short_date(&short_date_bytes(i64::MAX)), Some(5_869_583_999));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! | `rockridge.rs` | SUSP 1.12, RRIP 1.12 |
 //! | `joliet.rs` | Joliet specification, 1995 |
 //! | `eltorito.rs` | El Torito 1.0, UEFI 2.10 section 13.3.2.1 |
+//! | `graft/` | the same sources, for changing what is there |
 //! | `hybrid.rs` | MBR, GPT (UEFI 2.10 section 5), Apple partition map (only seen) |
 //!
 //! Not supported: interleaved files, volume sets of several discs, zisofs (shown compressed), Apple
@@ -14,6 +15,7 @@
 
 pub mod descriptors;
 pub mod eltorito;
+pub mod graft;
 pub mod hybrid;
 mod joliet;
 pub mod read;

@@ -238,10 +238,10 @@ impl<'a> Susp<'a> {
 }
 
 /// A continuation area: block, byte offset in it, length.
-type Area = (u32, u32, u32);
+pub(super) type Area = (u32, u32, u32);
 
 /// Hands each entry of `area` to `take`; gives where CE says that it goes on.
-fn scan<'a>(
+pub(super) fn scan<'a>(
     area: &'a [u8],
     mut take: impl FnMut(&'a [u8]),
     fault: &mut Option<&'static str>,
