@@ -10,7 +10,6 @@ use isowright::content::tree::NodeKind;
 use isowright::format::iso9660::graft::{Change, Changes, Options, graft};
 use isowright::format::iso9660::{self, View, hybrid};
 use isowright::media;
-use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -166,7 +165,8 @@ fn walk(image: &Content, base: usize, root: &[u8]) -> BTreeMap<usize, (usize, Ve
     while let Some((lba, len, parent, id)) = left.pop() {
         let all = records(image, base, lba, len);
         assert_eq!((&all[0][33..34], le32(&all[0], 2), le32(&all[0], 10)), (&[0][..], lba, len));
-        assert_eq!((&all[1][33..34], le32(&all[1], 2)), (&[1][..], parent), "..");
+        assert_eq!(&all[1][33..34], &[1], "..");
+        dotdot(&all[1], lba, parent);
         let mut names = BTreeSet::new();
         for r in &all[2..] {
             let name = r[33..33 + usize::from(r[32])].to_vec();
@@ -181,6 +181,11 @@ fn walk(image: &Content, base: usize, root: &[u8]) -> BTreeMap<usize, (usize, Ve
         assert!(found.insert(lba, (parent, id)).is_none(), "a directory twice");
     }
     found
+}
+
+/// libisofs lets the `..` of Joliet's folders name the folder itself.
+fn dotdot(r: &[u8], lba: usize, parent: usize) {
+    assert!(le32(r, 2) == parent || le32(r, 2) == lba, ".. of {lba} is {}, not {parent}", le32(r, 2));
 }
 
 fn path_table(image: &Content, base: usize, d: &[u8], big: bool) -> BTreeMap<usize, (usize, Vec<u8>)> {
@@ -316,7 +321,7 @@ fn check_oracles(image: &Content, expected: &Model) {
     assert_same(&folder_model(&tar), expected, "bsdtar");
     let log = run("xorriso", &[
         "-abort_on", "SORRY", "-return_with", "SORRY", "0", "-read_fs", "any", "-osirrox", "on", "-indev",
-        name, "-extract", "/", xo.to_str().unwrap(), "-chmod_r", "u+rwX", xo.to_str().unwrap(),
+        name, "-extract", "/", xo.to_str().unwrap(),
     ]);
     assert!(!log.contains("WARNING"), "{log}");
     assert!(bag(&folder_model(&xo)) == bag(expected), "xorriso");
@@ -332,13 +337,20 @@ fn check_oracles(image: &Content, expected: &Model) {
         let list = run("isoinfo", &["-J", "-f", "-i", name]).lines().count();
         assert!(list >= expected.len(), "isoinfo -J shows {list} of {}", expected.len());
     }
-    run("7z", &["x", "-y", &format!("-o{}", zip.to_str().unwrap()), name]);
+    // It refuses links that lead up, and then says that it failed.
+    let to = format!("-o{}", zip.to_str().unwrap());
+    let out = Command::new("7z").args(["x", "-y", &to, name]).stdin(Stdio::null()).output().unwrap();
+    let log = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
+    let error = log.lines().find(|l| l.starts_with("ERROR") && !l.contains("Dangerous link path"));
+    assert!(error.is_none() && !log.contains("Headers Error"), "{log}");
     let got = bag(&folder_model(&zip));
     let missing = bag(expected).into_iter().filter(|(b, n)| got.get(b) < Some(n)).count();
     assert_eq!(missing, 0, "7z");
     if hybrid::read(image).unwrap().gpt.is_some() {
-        let text = run("sgdisk", &["-v", name]);
-        let before = text.contains("overlap");
+        let out = Command::new("sgdisk").args(["-v", name]).output().unwrap();
+        let text = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
+        // isohybrid's tables overlap when the vendor makes them.
+        let before = text.contains("overlap") && !text.contains("CRC") && !text.contains("backup");
         assert!(before || text.contains("No problems found"), "{text}");
     }
 }
@@ -359,14 +371,17 @@ fn prove(image: &Content, c: &Changes) -> Content {
     check_views(&out, &fixed);
     check_boot(&out);
     check_oracles(&out, &fixed);
-    let again = grafted(&out, c);
+    // What is no file is named by its place.
+    let again = grafted(&out, &Changes { files: c.files.clone(), areas: BTreeMap::new() });
     assert!(same(&again, &out), "a second graft changes nothing");
     out
 }
 
 fn boot_paths(image: &Content) -> BTreeSet<String> {
     let m = media::open("test", image.clone()).unwrap();
-    m.boot.iter().flat_map(|c| &c.entries).filter_map(|e| e.path.as_ref().map(|p| p.to_string())).collect()
+    let images = m.boot.iter().flat_map(|c| &c.entries).filter_map(|e| e.path.as_ref());
+    let catalog = m.boot.iter().filter_map(|c| c.path.as_ref());
+    images.chain(catalog).map(|p| p.to_string()).collect()
 }
 
 fn same(a: &Content, b: &Content) -> bool {
@@ -491,4 +506,242 @@ fn hard_images_keep_their_tree() {
         println!("{name}");
         prove_and_undo(&image, &merged([additions(), edits(&model_of(&image), names)]));
     }
+}
+
+#[test]
+fn packaged_images_are_grafted() {
+    if tools().is_none() {
+        return;
+    }
+    for (path, package) in [
+        ("/usr/lib/memtest86+/memtest86+x64.iso", "memtest86+"),
+        ("/usr/lib/memtest86+/memtest86+ia32.iso", "memtest86+"),
+        ("/usr/lib/ipxe/ipxe.iso", "ipxe"),
+    ] {
+        let Some(path) = support::packaged(path, package) else { return };
+        println!("{}", path.display());
+        let image = open(&path);
+        prove_and_undo(&image, &additions());
+        let longest = model_of(&image).into_iter().max_by_key(|(_, v)| v.as_ref().map_or(0, Vec::len));
+        println!("{:?}", longest.map(|l| l.0));
+    }
+}
+
+#[test]
+fn installers_are_grafted() {
+    if tools().is_none() {
+        return;
+    }
+    for (name, names) in [
+        ("debian-installer.iso", ["isolinux/menu.cfg", "boot/grub/grub.cfg", "isolinux/txt.cfg", "isolinux/f1.txt"]),
+        ("el9.iso", ["isolinux/isolinux.cfg", "EFI/BOOT/grub.cfg", ".discinfo", ".treeinfo"]),
+    ] {
+        let Some(image) = material(name) else { return };
+        let m = model_of(&image);
+        let names = names.map(|n| if m.contains_key(n) { n } else { panic!("{name} has no {n}: {:?}", m.keys()) });
+        prove(&image, &merged([additions(), long_names(), edits(&m, names)]));
+    }
+}
+
+/// The boot image for that firmware.
+fn boot_entry(image: &Content, uefi: bool) -> isowright::format::iso9660::eltorito::BootImage {
+    let c = media::open("test", image.clone()).unwrap().boot.unwrap();
+    let is = |e: &&isowright::format::iso9660::eltorito::BootImage| {
+        (e.platform == isowright::format::iso9660::eltorito::Platform::Uefi) == uefi
+    };
+    c.entries.iter().find(is).unwrap().clone()
+}
+
+#[test]
+fn boot_images_that_grow_take_their_tables_along() {
+    if tools().is_none() {
+        return;
+    }
+    let Some(image) = material("debian-installer.iso") else { return };
+    let (bios, efi) = (boot_entry(&image, false), boot_entry(&image, true));
+    let grown = |e: &isowright::format::iso9660::eltorito::BootImage, by: usize| {
+        put([e.content.read_all(1 << 24).unwrap(), vec![0; by]].concat())
+    };
+    let c = changes([
+        (bios.path.as_ref().unwrap().as_str().unwrap(), grown(&bios, 5000)),
+        (efi.path.as_ref().unwrap().as_str().unwrap(), grown(&efi, 1 << 20)),
+    ]);
+    let out = prove(&image, &c);
+    let (b2, e2) = (boot_entry(&out, false), boot_entry(&out, true));
+    assert!(b2.lba > bios.lba && b2.size == bios.size + 5000 && b2.boot_info.unwrap().ok);
+    assert_eq!((b2.sectors, u64::from(e2.sectors) * 512), (bios.sectors, efi.size + (1 << 20)));
+    let first = sector(&out, 0);
+    assert_eq!(le32(&first, 432), b2.lba as usize * 4, "isohybrid's own pointer");
+    let p = hybrid::read(&out).unwrap();
+    assert!(p.notes.is_empty(), "{:?}", p.notes);
+    let mbr = p.mbr.unwrap().partitions;
+    assert_eq!(u64::from(mbr[0].sectors) * 512, out.len());
+    assert_eq!((u64::from(mbr[1].first) * 512, u64::from(mbr[1].sectors) * 512), (u64::from(e2.lba) * 2048, e2.size));
+    let gpt = p.gpt.unwrap();
+    assert!(gpt.backup);
+    let esp = gpt.partitions.iter().find(|p| p.number == 2).unwrap();
+    assert_eq!((esp.first * 512, (esp.last + 1 - esp.first) * 512), (u64::from(e2.lba) * 2048, e2.size));
+    assert_eq!(out.len() % (1 << 20), 0, "whole cylinders");
+}
+
+#[test]
+fn an_appended_partition_grows_and_the_files_before_it_too() {
+    if tools().is_none() {
+        return;
+    }
+    let Some(image) = material("hard-hybrid.iso") else { return };
+    let efi = boot_entry(&image, true);
+    let at = u64::from(efi.lba) * 2048;
+    let bytes = efi.content.read_all(1 << 24).unwrap();
+    let mut small = bytes.clone();
+    small[510] ^= 1;
+    let mut c = additions();
+    c.areas.insert(at, small.clone().into());
+    let out = prove(&image, &c);
+    let moved = boot_entry(&out, true);
+    assert!(moved.lba > efi.lba, "it stands behind the new files");
+    assert_eq!(moved.content.read_all(1 << 24).unwrap()[..small.len()], small);
+    c.areas.clear();
+    let grown = [bytes, vec![7; 1 << 20]].concat();
+    c.areas.insert(u64::from(moved.lba) * 2048, grown.clone().into());
+    let out = grafted(&out, &c);
+    check(&out);
+    let again = boot_entry(&out, true);
+    assert_eq!(again.content.read_all(1 << 24).unwrap(), grown);
+    let p = hybrid::read(&out).unwrap();
+    assert!(p.notes.is_empty() && p.gpt.as_ref().unwrap().backup, "{:?}", p.notes);
+    let mut spans: Vec<_> = p.gpt.unwrap().partitions.iter().map(|p| (p.first, p.last)).collect();
+    spans.sort_unstable();
+    assert!(spans.windows(2).all(|w| w[0].1 < w[1].0), "{spans:?}");
+}
+
+/// A small tree for images that are made here.
+fn tree(root: &Path) {
+    for (path, len) in [
+        ("boot/grub/grub.cfg", 900),
+        ("isolinux/isolinux.cfg", 400),
+        ("images/one.img", 5000),
+        ("images/two.img", 5001),
+        ("readme.txt", 10),
+        ("empty", 0),
+        ("A Longer Name With Blanks.conf", 3000),
+    ] {
+        let p = root.join(path);
+        std::fs::create_dir_all(p.parent().unwrap()).unwrap();
+        std::fs::write(p, path.bytes().cycle().take(len).collect::<Vec<u8>>()).unwrap();
+    }
+    std::fs::hard_link(root.join("images/one.img"), root.join("images/linked.img")).unwrap();
+    std::fs::write(root.join("images/twin.img"), std::fs::read(root.join("images/one.img")).unwrap())
+        .unwrap();
+}
+
+/// An image of [`tree`] that xorriso makes.
+fn made(options: &[&str], prepare: &dyn Fn(&Path)) -> Content {
+    let dir = temp();
+    let root = dir.path().join("tree");
+    std::fs::create_dir(&root).unwrap();
+    tree(&root);
+    prepare(&root);
+    let iso = dir.path().join("a.iso");
+    let (iso_name, root) = (iso.to_str().unwrap(), root.to_str().unwrap());
+    let fixed = ["-as", "mkisofs", "-V", "GRAFT", "-o", iso_name];
+    run("xorriso", &[&fixed[..], options, &[root]].concat());
+    std::fs::read(&iso).unwrap().into()
+}
+
+const EDITED: [&str; 4] = ["images/two.img", "boot/grub/grub.cfg", "isolinux/isolinux.cfg", "readme.txt"];
+
+#[test]
+fn every_set_of_views_is_grafted() {
+    if tools().is_none() {
+        return;
+    }
+    for options in [
+        &["-r"][..],
+        &["-r", "-J"],
+        &["-r", "-J", "-joliet-long", "-iso-level", "3"],
+        &["-r", "-iso-level", "4"],
+        &["--norock", "-J"],
+        &["-r", "-J", "-partition_offset", "16"],
+    ] {
+        println!("{options:?}");
+        let image = made(options, &|_| {});
+        prove_and_undo(&image, &merged([additions(), edits(&model_of(&image), EDITED)]));
+    }
+}
+
+#[test]
+fn a_plain_image_takes_names_that_it_can_say() {
+    if tools().is_none() {
+        return;
+    }
+    let image = made(&["--norock"], &|_| {});
+    let c = changes([("KS.CFG", put("text")), ("NEW/DIR/FILE.TXT", put(vec![1; 9999])), ("README.TXT", put("r"))]);
+    prove(&image, &c);
+    let e = graft(&image, &changes([("a name with blanks", put("x"))]), &Options::default()).unwrap_err();
+    assert!(e.to_string().starts_with("/a name with blanks: the medium has no Rock Ridge"), "{e}");
+    let lower = grafted(&image, &changes([("readme.txt", put("lower"))]));
+    assert_eq!(model_of(&lower)["README.TXT"], Some(b"lower".to_vec()));
+}
+
+#[test]
+fn names_of_one_inode_stay_together_and_others_apart() {
+    if support::packaged("/usr/bin/xorriso", "xorriso").is_none() {
+        return;
+    }
+    // Without inode numbers names that share an extent are taken for two files.
+    for (options, linked) in [(&["-r", "-J", "--hardlinks"][..], true), (&["-r", "-J"], false)] {
+        let image = made(options, &|_| {});
+        let out = grafted(&image, &changes([("images/one.img", put("new"))]));
+        let (before, m) = (model_of(&image), model_of(&out));
+        assert_eq!(m["images/one.img"], Some(b"new".to_vec()));
+        assert_eq!(m["images/twin.img"], before["images/twin.img"]);
+        assert_eq!(m["images/linked.img"] == m["images/one.img"], linked, "{options:?}");
+        check(&out);
+        // Taken apart where both are told.
+        let c = changes([("images/one.img", put("1")), ("images/linked.img", put("2"))]);
+        check_views(&grafted(&image, &c), &applied(before, &c));
+    }
+}
+
+#[test]
+fn what_can_not_be_done_is_told() {
+    let Some(udf) = material("hard-g-udf.iso") else { return };
+    let refused = |image: &Content, c: Changes, says: &str| {
+        let e = graft(image, &c, &Options::default()).unwrap_err();
+        assert!(e.to_string().contains(says), "{e}");
+    };
+    refused(&udf, changes([("x", put("x"))]), "UDF");
+    let Some(image) = material("el9.iso") else { return };
+    refused(&image, changes([("isolinux", put("x"))]), "/isolinux: a folder stands");
+    refused(&image, changes([(".discinfo/x", put("x"))]), "is no folder");
+    refused(&image, changes([("isolinux/boot.cat", put("x"))]), "/isolinux/boot.cat: this file is the boot catalog");
+    refused(&image, changes([("isolinux/isolinux.bin", put("x"))]), "too short for the table");
+    let mut c = Changes::default();
+    c.areas.insert(1 << 20, "x".into());
+    refused(&image, c, "neither a partition");
+}
+
+#[test]
+fn files_of_several_extents_come_and_go() {
+    let Some(image) = material("hard-big.iso") else { return };
+    let whole = |image: &Content, path: &str| {
+        let iso = iso9660::open(image).unwrap().unwrap();
+        iso.tree.file(&TreePath::new(path).unwrap()).unwrap().clone()
+    };
+    let content = Content::concat(["begin".into(), Content::zeros(5_000_000_000), "end".into()]);
+    let big = |content| Change::Put { content, mode: None, mtime: None };
+    let out = grafted(&image, &changes([("new.img", big(content.clone())), ("zzz.txt", put("small"))]));
+    check(&out);
+    assert_eq!(whole(&out, "new.img").len(), 5_000_000_008);
+    assert_eq!(whole(&out, "big.img").len(), 4_500_000_000);
+    let mut end = [0; 3];
+    whole(&out, "new.img").read_at(&mut end, 5_000_000_005).unwrap();
+    assert_eq!(&end, b"end");
+    let out = grafted(&out, &changes([("big.img", put("not so big"))]));
+    check(&out);
+    assert_eq!(whole(&out, "big.img").len(), 10);
+    let out = grafted(&out, &changes([("big.img", big(content))]));
+    check(&out);
+    assert_eq!(whole(&out, "big.img").len(), 5_000_000_008);
 }

@@ -8,14 +8,6 @@ use std::ops::Range;
 
 use super::{Touched, What};
 
-/// Sectors in front of what is appended, in bytes: directories, then continuation areas, then the rest.
-/// libarchive takes a continuation area only behind the directory that names it and before the file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Room {
-    pub directories: u64,
-    pub continuations: u64,
-}
-
 pub(super) struct Canvas {
     image: Content,
     /// Changed sectors of the vendor's image, by byte offset.
@@ -26,23 +18,22 @@ pub(super) struct Canvas {
     old_end: u64,
     /// Where the next piece goes.
     pub end: u64,
-    /// Room kept for what goes in front of all other pieces, and how much of it is taken.
-    room: Room,
-    taken: Room,
+    /// How much is taken, in bytes, of the room for directories in front of the other pieces.
+    taken: u64,
     done: Vec<Touched>,
 }
 
 impl Canvas {
-    pub fn new(image: &Content, room: Room) -> Self {
+    /// `room` bytes behind the image are for directories: libarchive wants them in front of the files.
+    pub fn new(image: &Content, room: u64) -> Self {
         let old_end = image.len().next_multiple_of(SECTOR);
         Canvas {
             image: image.clone(),
             sectors: BTreeMap::new(),
             pieces: BTreeMap::new(),
             old_end,
-            end: old_end + room.directories + room.continuations,
-            room,
-            taken: Room::default(),
+            end: old_end + room,
+            taken: 0,
             done: Vec::new(),
         }
     }
@@ -57,23 +48,16 @@ impl Canvas {
         &self.image
     }
 
-    /// What was taken of the room, or would have been. Where it is other than what was kept, the pieces
-    /// lie over each other: then it is to be done again with that much.
-    pub fn room_taken(&self) -> Room {
+    /// What was taken of the room for directories, or would have been. Where it is other than what was
+    /// kept, the pieces lie over each other: then it is to be done again with that much.
+    pub fn room_taken(&self) -> u64 {
         self.taken
     }
 
-    /// Room for a directory.
+    /// Room for a directory, behind the one before.
     pub fn reserve_directory(&mut self, len: u64) -> u64 {
-        let at = self.old_end + self.taken.directories;
-        self.taken.directories += len.next_multiple_of(SECTOR);
-        at
-    }
-
-    /// Room for a block of continuation areas.
-    pub fn reserve_continuation(&mut self) -> u64 {
-        let at = self.old_end + self.room.directories + self.taken.continuations;
-        self.taken.continuations += SECTOR;
+        let at = self.old_end + self.taken;
+        self.taken += len.next_multiple_of(SECTOR);
         at
     }
 

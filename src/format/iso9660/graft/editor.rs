@@ -42,7 +42,27 @@ impl Editor<'_> {
             };
             done.map_err(|e| e.path(format_args!("/{path}")))?;
         }
+        self.settle()?;
         self.shift(changes)
+    }
+
+    /// Decides which folders move. libarchive takes Joliet for the better view where its root stands
+    /// before the primary one, so they move together.
+    fn settle(&mut self) -> Result<()> {
+        let mut bases = Vec::new();
+        for side in self.sides.iter_mut().filter(|s| s.alphabet == Alphabet::Iso) {
+            if layout::settle(side)? {
+                bases.push(side.base);
+            }
+        }
+        for side in self.sides.iter_mut().filter(|s| s.alphabet != Alphabet::Iso) {
+            if bases.contains(&side.base) {
+                let root = side.root()?;
+                side.dirs[root].moves = true;
+            }
+            layout::settle(side)?;
+        }
+        Ok(())
     }
 
     /// libarchive takes a continuation area only in front of the file's bytes. A folder that moves takes
@@ -50,8 +70,11 @@ impl Editor<'_> {
     fn shift(&mut self, changes: &Changes) -> Result<()> {
         let Some(style) = self.sides[0].style else { return Ok(()) };
         let mut names = Vec::new();
-        for d in self.sides[0].dirs.iter().filter(|d| d.dirty && layout::must_move(d)) {
-            let far = |e: &&Entry| susp::continues(&e.records[0], style.skip).is_some();
+        for d in self.sides[0].dirs.iter().filter(|d| d.moves && !d.gone) {
+            let far = |e: &&Entry| {
+                self.canvas.is_old(u64::from(e.blocks()[0]) * SECTOR)
+                    && susp::continues(&e.records[0], style.skip).is_some()
+            };
             for e in d.entries.iter().filter(|e| e.kind == Kind::File && e.len() > 0).filter(far) {
                 names.push(d.path.join(&e.name)?);
             }
@@ -111,15 +134,10 @@ impl Editor<'_> {
     fn enter(&mut self, found: &Found, path: &TreePath) -> Result<Place> {
         let mut place = Place::new();
         for (side, f) in self.sides.iter_mut().zip(found) {
-            place.push(match f.map(|(d, e)| side.dirs[d].entries[e].kind) {
-                Some(Kind::Dir(lba)) => Some(match side.known(lba) {
-                    Some(i) => i,
-                    None => side.dir(lba, path)?,
-                }),
-                Some(_) => {
-                    let what = format!("\"/{path}\" is no folder");
-                    return Err(Error::new(ErrorKind::Conflict, what));
-                }
+            place.push(match *f {
+                Some((d, e)) => Some(side.enter(d, e)?.ok_or_else(|| {
+                    Error::new(ErrorKind::Conflict, format!("\"/{path}\" is no folder"))
+                })?),
                 None => None,
             });
         }
@@ -171,7 +189,7 @@ impl Editor<'_> {
         let id = super::names::fresh(name, false, best.alphabet, habit, &|_| false);
         let shown = id.map(|id| best.shown_plainly(&id)).unwrap_or_default();
         let same = match best.alphabet {
-            Alphabet::Iso => alike(&shown, name) && shown.len() == name.len(),
+            Alphabet::Iso => shown.eq_ignore_ascii_case(name),
             _ => shown == name,
         };
         if same {
@@ -229,7 +247,7 @@ impl Editor<'_> {
         let meta = self.meta(path, mode, mtime.unwrap_or(self.options.timestamp));
         for (side, dir) in self.sides.iter_mut().zip(place) {
             if let Some(dir) = *dir {
-                record::add_file(side, &mut self.canvas, dir, path.name(), data, &meta)?;
+                record::add_file(side, dir, path.name(), data, &meta)?;
             }
         }
         Ok(())

@@ -22,7 +22,6 @@ struct Place {
 /// Places and writes all changed directories of `side`. Gives those that are elsewhere now.
 pub(super) fn write(side: &mut Side, canvas: &mut Canvas) -> Result<Vec<Moved>> {
     let mut moved = Vec::new();
-    load_logical_parents(side)?;
     // A folder that moves makes the one above it dirty, which may have to move in turn.
     while let Some(i) = side.dirs.iter().position(must_move) {
         let d = &side.dirs[i];
@@ -51,25 +50,31 @@ pub(super) fn write(side: &mut Side, canvas: &mut Canvas) -> Result<Vec<Moved>> 
 /// Whether the directory's own sectors do not do.
 pub(super) fn must_move(d: &Dir) -> bool {
     let has = d.len.next_multiple_of(SECTOR);
-    let stays = d.clean && !d.is_new() && d.len == has && bytes_of(d).len() as u64 <= has;
+    // libarchive reads continuation areas only right behind the directory.
+    let near = d.entries.iter().all(|e| e.far.is_empty());
+    let stays = near && d.clean && !d.is_new() && d.len == has && bytes_of(d).len() as u64 <= has;
     let placed = le32(&d.dots[0], 2) != d.lba;
-    d.dirty && !d.gone && !placed && !stays
+    !d.gone && !placed && (d.moves || d.dirty && !stays)
 }
 
-/// Reads the folders out of which some that were read have been relocated, so that nothing is read any
-/// more once records are changed.
-fn load_logical_parents(side: &mut Side) -> Result<()> {
-    let Some(style) = side.style else { return Ok(()) };
+/// Decides which directories move: those that have to, and all below them, for libarchive reads a folder
+/// only behind the one above. True where the root is among them.
+pub(super) fn settle(side: &mut Side) -> Result<bool> {
     let mut i = 0;
     while i < side.dirs.len() {
-        let pl = susp::find(&side.volume, &side.dirs[i].dots[1], style.skip, b"PL")?;
-        if let Some(pl) = pl.filter(|e| e.bytes.len() >= 12 && !side.dirs[i].is_new()) {
-            let path = side.dirs[i].path.parent().unwrap_or_default();
-            side.dir(le32(&pl.bytes, 4), &path)?;
+        if must_move(&side.dirs[i]) {
+            side.dirs[i].moves = true;
+            side.dirs[i].dirty = true;
+            for e in 0..side.dirs[i].entries.len() {
+                if let Some(below) = side.enter(i, e)? {
+                    side.dirs[below].moves = true;
+                }
+            }
         }
         i += 1;
     }
-    Ok(())
+    let root = side.root()?;
+    Ok(side.dirs[root].moves)
 }
 
 /// Block number in the side of byte `at` of the image.
@@ -92,25 +97,35 @@ fn bytes_of(d: &Dir) -> Vec<u8> {
     out
 }
 
-/// The continuation areas of a directory that moves go with it.
+/// The continuation areas of a directory that moves go with it, right behind it.
 fn take_along(side: &mut Side, canvas: &mut Canvas, i: usize) -> Result<()> {
     let Some(style) = side.style else { return Ok(()) };
     let mut dots = side.dirs[i].dots.clone();
     let mut entries = std::mem::take(&mut side.dirs[i].entries);
-    for r in dots.iter_mut().chain(entries.iter_mut().flat_map(|e| &mut e.records)) {
-        let Some((at, lba)) = susp::continues(r, style.skip) else { continue };
-        if !canvas.is_old(side.base + u64::from(lba) * SECTOR) {
-            continue;
+    let with_far = entries.iter_mut().flat_map(|e| {
+        let far = std::mem::take(&mut e.far);
+        e.records.iter_mut().map(move |r| (r, far.clone()))
+    });
+    for (r, mut far) in dots.iter_mut().map(|r| (r, Vec::new())).chain(with_far) {
+        let Some(at) = susp::continues(r, style.skip) else { continue };
+        let mut parts = vec![];
+        if far.is_empty() {
+            for e in susp::entries(&side.volume, r, style.skip)? {
+                if let susp::Spot::Volume(at) = e.spot {
+                    // It may have been changed meanwhile.
+                    parts.push(canvas.read(side.base + at, e.bytes.len())?);
+                }
+            }
+        } else {
+            parts.push(std::mem::take(&mut far));
         }
-        let found = susp::entries(&side.volume, r, style.skip)?;
-        let far = found.into_iter().filter(|e| matches!(e.spot, susp::Spot::Volume(_)));
-        let ce = susp::areas(far.map(|e| e.bytes).collect(), &mut |b| side.continuation(canvas, b))?;
-        if let Some(ce) = ce {
+        if let Some(ce) = susp::areas(parts, &mut |b| side.continuation(canvas, b))? {
             r[at..at + susp::CE_LEN].copy_from_slice(&ce);
         }
     }
     side.dirs[i].dots = dots;
     side.dirs[i].entries = entries;
+    side.flush(canvas);
     Ok(())
 }
 
@@ -126,6 +141,15 @@ fn aim(record: &mut [u8], p: Place) {
 fn point(side: &mut Side, canvas: &mut Canvas, i: usize, p: Place) -> Result<()> {
     let old = side.dirs[i].lba;
     aim(&mut side.dirs[i].dots[0], p);
+    // libisofs lets the .. of Joliet's folders name the folder itself.
+    if le32(&side.dirs[i].dots[1], 2) == old {
+        let up = side.dirs[i].parent;
+        let up = Place {
+            lba: le32(&side.dirs[up].dots[0], 2),
+            len: le32(&side.dirs[up].dots[0], 10),
+        };
+        aim(&mut side.dirs[i].dots[1], up);
+    }
     if old == side.root {
         aim(&mut side.dirs[i].dots[1], p);
         side.root = p.lba;
@@ -181,7 +205,7 @@ fn below(side: &mut Side, canvas: &mut Canvas, i: usize, p: Place) -> Result<()>
     let mut children: Vec<(u32, bool)> = Vec::new();
     for e in &side.dirs[i].entries {
         match e.kind {
-            Kind::Dir(c) if e.records[0][25] & FLAG_DIRECTORY == 0 => children.push((c, true)),
+            Kind::Dir(c) if e.is_link_to_folder() => children.push((c, true)),
             Kind::Dir(_) | Kind::Relocated => children.push((le32(&e.records[0], 2), false)),
             _ => {}
         }

@@ -41,7 +41,7 @@ use crate::format::iso9660::{SECTOR, View, hybrid};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
-use canvas::{Canvas, Room};
+use canvas::Canvas;
 use editor::Editor;
 use partitions::Tables;
 use survey::Survey;
@@ -163,7 +163,7 @@ pub fn graft(image: &Content, changes: &Changes, options: &Options) -> Result<Gr
     let around = Around { file_at: &file_at, spans: &spans };
     let catalog = boot::catalog(image, &iso, &around)?;
     let starts: Vec<u64> = spans.iter().map(|s| s.start).collect();
-    let edit = |room: Room| -> Result<Edited> {
+    let edit = |room: u64| -> Result<Edited> {
         let sides = volumes::sides(image, &iso, &starts)?;
         let canvas = Canvas::new(image, room);
         let (moved, catalog) = (Vec::new(), catalog.as_ref());
@@ -171,6 +171,8 @@ pub fn graft(image: &Content, changes: &Changes, options: &Options) -> Result<Gr
             Editor { iso: &iso, survey: &survey, catalog, sides, canvas, moved, options };
         editor.apply(changes)?;
         let Editor { mut sides, mut canvas, moved, .. } = editor;
+        // The primary tree goes in front of Joliet's.
+        sides.sort_by_key(|s| (s.base, s.is_joliet()));
         for side in &mut sides {
             let moved = layout::write(side, &mut canvas)?;
             paths::update(side, &mut canvas, &moved)?;
@@ -178,9 +180,9 @@ pub fn graft(image: &Content, changes: &Changes, options: &Options) -> Result<Gr
         }
         Ok(Edited { sides, canvas, moved })
     };
-    let mut edited = edit(Room::default())?;
+    let mut edited = edit(0)?;
     let taken = edited.canvas.room_taken();
-    if taken != Room::default() {
+    if taken > 0 {
         // Records are as long wherever they point to, so the second time all of it fits.
         edited = edit(taken)?;
     }

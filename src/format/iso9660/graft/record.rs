@@ -63,14 +63,13 @@ fn record(id: &[u8], (lba, len): (u32, u32), flags: u8, meta: &Meta, su: &[u8]) 
 /// Adds a file of `data` to directory `dir`.
 pub(super) fn add_file(
     side: &mut Side,
-    canvas: &mut Canvas,
     dir: usize,
     name: &[u8],
     data: Data,
     meta: &Meta,
 ) -> Result<()> {
     let extents = data.extents(side)?;
-    add(side, canvas, dir, name, &extents, Kind::File, meta)
+    add(side, dir, name, &extents, Kind::File, meta)
 }
 
 /// Adds an empty directory to `parent`, to be placed later.
@@ -95,7 +94,7 @@ pub(super) fn add_dir(
     ];
     let (i, lba) = side.add_dir(path, parent, dots);
     put_both32(&mut side.dirs[i].dots[0], 2, lba);
-    add(side, canvas, parent, name, &[(lba, 0)], Kind::Dir(lba), meta)?;
+    add(side, parent, name, &[(lba, 0)], Kind::Dir(lba), meta)?;
     count_links(side, canvas, parent, 1)?;
     Ok(i)
 }
@@ -106,7 +105,6 @@ fn first4(b: &[u8]) -> [u8; 4] {
 
 fn add(
     side: &mut Side,
-    canvas: &mut Canvas,
     dir: usize,
     name: &[u8],
     extents: &[(u32, u32)],
@@ -118,20 +116,24 @@ fn add(
     // A version or a dot at the end do not tell names apart.
     let shown: HashSet<Vec<u8>> = d.entries.iter().map(|e| side.shown_plainly(e.id())).collect();
     let taken = |id: &[u8]| shown.contains(&side.shown_plainly(id));
-    let id = names::fresh(name, directory, side.alphabet, d.habit, &taken)
+    // Where the name is shown it is not cut.
+    let mut habit = d.habit;
+    habit.long |= side.shown;
+    habit.joliet_long |= side.shown;
+    let id = names::fresh(name, directory, side.alphabet, habit, &taken)
         .ok_or_else(|| Error::unsupported("no free name in the ISO 9660 view"))?;
     let room = MAX_RECORD - (33 + id.len()).next_multiple_of(2);
     let links = if directory { 2 } else { 1 };
-    let mut su = Vec::new();
+    let (mut su, mut far) = (Vec::new(), Vec::new());
     if let Some(style) = side.style {
         let field = susp::field(style, name, meta, links, room);
         su = field.inline;
-        if !field.far.is_empty() {
+        far = field.far;
+        if !far.is_empty() {
             if su.len() + susp::CE_LEN > room {
                 return Err(Error::unsupported("a name that no directory record holds"));
             }
-            let (lba, off) = side.continuation(canvas, &field.far)?;
-            su.extend_from_slice(&susp::ce(lba, off, field.far.len() as u32));
+            su.extend_from_slice(&susp::ce(0, 0, 0));
         }
     }
     let flags = if directory { FLAG_DIRECTORY } else { 0 };
@@ -142,12 +144,12 @@ fn add(
             record(&id, e, flags | more, meta, &su)
         })
         .collect();
-    let shown = side.shown(name, &id);
+    let shown = side.shown_as(name, &id);
     let alphabet = side.alphabet;
     let d = &mut side.dirs[dir];
     let behind = |e: &Entry| names::order(e.id(), &id, alphabet).is_gt();
     let at = d.entries.iter().position(behind).unwrap_or(d.entries.len());
-    d.entries.insert(at, Entry { records, name: shown, kind });
+    d.entries.insert(at, Entry { records, name: shown, kind, far });
     d.dirty = true;
     Ok(())
 }
@@ -221,46 +223,32 @@ fn set_meta(
 
 /// Takes entry `e` out of `dir`.
 pub(super) fn remove(side: &mut Side, canvas: &mut Canvas, dir: usize, e: usize) -> Result<()> {
-    let entry = side.dirs[dir].entries.remove(e);
-    side.dirs[dir].dirty = true;
-    if let Kind::Dir(lba) = entry.kind {
-        let path = side.dirs[dir].path.join(&entry.name)?;
-        let relocated = entry.records[0][25] & FLAG_DIRECTORY == 0;
-        drop_dir(side, lba, &path, relocated)?;
+    if matches!(side.dirs[dir].entries[e].kind, Kind::Dir(_)) {
+        drop_dir(side, dir, e)?;
         count_links(side, canvas, dir, -1)?;
     }
+    side.dirs[dir].entries.remove(e);
+    side.dirs[dir].dirty = true;
     Ok(())
 }
 
-/// Marks the directory and all below it as gone. What was relocated out of it goes with it.
-fn drop_dir(
-    side: &mut Side,
-    lba: u32,
-    path: &crate::content::path::TreePath,
-    relocated: bool,
-) -> Result<()> {
-    let i = match side.known(lba) {
-        Some(i) => i,
-        None => side.dir(lba, path)?,
-    };
-    if side.dirs[i].gone || lba == side.root {
+/// Marks the folder that entry `e` names and all below it as gone. What was relocated out of it goes with
+/// it.
+fn drop_dir(side: &mut Side, dir: usize, e: usize) -> Result<()> {
+    let relocated = side.dirs[dir].entries[e].is_link_to_folder();
+    let Some(i) = side.enter(dir, e)? else { return Ok(()) };
+    if side.dirs[i].gone || side.dirs[i].lba == side.root {
         return Ok(());
     }
     side.dirs[i].gone = true;
     if relocated {
-        let parent = side.dirs[i].parent;
+        let (lba, parent) = (side.dirs[i].lba, side.dirs[i].parent);
         let d = &mut side.dirs[parent];
         d.entries.retain(|e| e.kind != Kind::Relocated || e.blocks() != [lba]);
         d.dirty = true;
     }
-    let below: Vec<(u32, Vec<u8>, bool)> = (side.dirs[i].entries.iter())
-        .filter_map(|e| match e.kind {
-            Kind::Dir(c) => Some((c, e.name.clone(), e.records[0][25] & FLAG_DIRECTORY == 0)),
-            _ => None,
-        })
-        .collect();
-    for (c, name, relocated) in below {
-        drop_dir(side, c, &path.join(name)?, relocated)?;
+    for e in 0..side.dirs[i].entries.len() {
+        drop_dir(side, i, e)?;
     }
     Ok(())
 }

@@ -34,6 +34,8 @@ pub(super) struct Side {
     pub alphabet: Alphabet,
     /// Of a primary tree with Rock Ridge.
     pub style: Option<Style>,
+    /// The names of the changes are this one's.
+    pub shown: bool,
     /// Byte offsets in the image of the descriptors that name this tree.
     pub descriptors: Vec<u64>,
     /// Block of the root directory.
@@ -60,6 +62,8 @@ pub(super) struct Dir {
     pub dirty: bool,
     /// It is taken off its tree.
     pub gone: bool,
+    /// It is to go to the image's end whether it has to or not.
+    pub moves: bool,
     /// Nothing but zeros stands behind its records.
     pub clean: bool,
     pub habit: Habit,
@@ -71,6 +75,8 @@ pub(super) struct Entry {
     /// As the view shows it, without the version.
     pub name: Vec<u8>,
     pub kind: Kind,
+    /// Of a new entry: what goes to a continuation area. Its records have a CE to be filled in.
+    pub far: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +93,11 @@ pub(super) enum Kind {
 impl Entry {
     pub fn id(&self) -> &[u8] {
         self.records.first().and_then(|r| Raw::first(r)).map_or(&[], |r| r.id())
+    }
+
+    /// CL: an empty file that stands for a folder which is elsewhere.
+    pub fn is_link_to_folder(&self) -> bool {
+        matches!(self.kind, Kind::Dir(_)) && self.records[0][25] & FLAG_DIRECTORY == 0
     }
 
     /// Bytes of the file, over all extents.
@@ -117,6 +128,7 @@ impl Side {
             volume,
             alphabet,
             style,
+            shown: false,
             descriptors: Vec::new(),
             root: 0,
             dirs: Vec::new(),
@@ -135,12 +147,50 @@ impl Side {
 
     /// The root directory.
     pub fn root(&mut self) -> Result<usize> {
-        self.dir(self.root, &TreePath::root())
+        match self.known(self.root) {
+            Some(i) => Ok(i),
+            None => self.load(self.root, &TreePath::root(), self.dirs.len()),
+        }
     }
 
-    /// The directory at block `lba`, read if it was not, and all above it.
-    pub fn dir(&mut self, lba: u32, path: &TreePath) -> Result<usize> {
-        self.load(lba, path, 0).map_err(|e| e.path(format_args!("/{path}")))
+    /// The folder that entry `e` of `dir` names, read if it was not. Image makers do not always write
+    /// `..` right, so whoever names it counts as the one above.
+    pub fn enter(&mut self, dir: usize, e: usize) -> Result<Option<usize>> {
+        let entry = &self.dirs[dir].entries[e];
+        let Kind::Dir(lba) = entry.kind else { return Ok(None) };
+        if let Some(i) = self.known(lba) {
+            return Ok(Some(i));
+        }
+        let path = self.dirs[dir].path.join(&entry.name)?;
+        let relocated = entry.is_link_to_folder();
+        let entered = match relocated {
+            true => self.above_relocated(lba).and_then(|above| self.load(lba, &path, above)),
+            false => self.load(lba, &path, dir),
+        };
+        entered.map(Some).map_err(|e| e.path(format_args!("/{path}")))
+    }
+
+    /// The folder in which relocated ones stand: one of the root's, that the `..` of the one at `lba` names.
+    fn above_relocated(&mut self, lba: u32) -> Result<usize> {
+        let bytes = self.bytes(u64::from(lba) * SECTOR)?;
+        let above = self.parse(&bytes, lba, &TreePath::root())?.dots[1].clone();
+        let above = le32(&above, 2);
+        let root = self.root()?;
+        let known = match self.known(above) {
+            Some(i) => Some(i),
+            None => match self.dirs[root].entries.iter().position(|e| e.kind == Kind::Dir(above)) {
+                Some(e) => self.enter(root, e)?,
+                None => None,
+            },
+        };
+        let has = |i: &usize| {
+            let kind = |e: &Entry| e.kind == Kind::Relocated && e.blocks() == [lba];
+            self.dirs[*i].entries.iter().any(kind)
+        };
+        known.filter(has).ok_or_else(|| {
+            let what = "a relocated folder that the one its .. names does not have (RRIP 4.1.5)";
+            Error::corrupt(what, self.base + u64::from(lba) * SECTOR)
+        })
     }
 
     /// The directory at `lba`, where it was read already.
@@ -148,33 +198,13 @@ impl Side {
         self.by_lba.get(&lba).copied()
     }
 
-    fn load(&mut self, lba: u32, path: &TreePath, depth: usize) -> Result<usize> {
-        if let Some(&i) = self.by_lba.get(&lba) {
-            return Ok(i);
+    fn load(&mut self, lba: u32, path: &TreePath, parent: usize) -> Result<usize> {
+        if path.parts().count() > MAX_DEPTH {
+            return Err(Error::unsupported("folders are not followed so deep"));
         }
-        let at = u64::from(lba) * SECTOR;
-        if depth > MAX_DEPTH {
-            return Err(Error::unsupported("folders are not followed so deep").at(self.base + at));
-        }
-        let bytes = self.bytes(at)?;
+        let bytes = self.bytes(u64::from(lba) * SECTOR)?;
         let mut dir = self.parse(&bytes, lba, path)?;
-        let above = le32(&dir.dots[1], 2);
-        if lba != self.root {
-            let up = path.parent().unwrap_or_default();
-            dir.parent = self.load(above, &up, depth + 1)?;
-            // Whoever is above must know it, or it could not be moved.
-            let names = |e: &Entry| e.records.iter().any(|r| r[25] & 2 != 0 && le32(r, 2) == lba);
-            if !self.dirs[dir.parent].entries.iter().any(names) {
-                let what = "a folder that the one its .. names does not have (ECMA-119 6.8.2.2)";
-                return Err(Error::corrupt(what, self.base + at));
-            }
-        } else {
-            dir.parent = self.dirs.len();
-        }
-        // A folder above may be this one.
-        if self.by_lba.contains_key(&lba) {
-            return Err(Error::corrupt("a folder inside itself", self.base + at));
-        }
+        dir.parent = parent;
         self.by_lba.insert(lba, self.dirs.len());
         self.dirs.push(dir);
         Ok(self.dirs.len() - 1)
@@ -247,8 +277,8 @@ impl Side {
         let ids = entries.iter().map(|e| (e.id(), matches!(e.kind, Kind::Dir(_))));
         let habit = Habit::of(ids, self.alphabet);
         let path = path.clone();
-        let (parent, dirty, gone) = (0, false, false);
-        Ok(Dir { path, lba, len, parent, dots, entries, dirty, gone, clean, habit })
+        let (parent, dirty, gone, moves) = (0, false, false, false);
+        Ok(Dir { path, lba, len, parent, dots, entries, dirty, gone, moves, clean, habit })
     }
 
     fn entry(&self, raw: &Raw, record: Vec<u8>, susp: &mut Susp) -> Result<Entry> {
@@ -271,11 +301,11 @@ impl Side {
             }
             name = facts.name.map_or(name, std::borrow::Cow::into_owned);
         }
-        Ok(Entry { records: vec![record], name, kind })
+        Ok(Entry { records: vec![record], name, kind, far: Vec::new() })
     }
 
     /// How the view shows an entry of that identifier, which is `name` with Rock Ridge.
-    pub fn shown(&self, name: &[u8], id: &[u8]) -> Vec<u8> {
+    pub fn shown_as(&self, name: &[u8], id: &[u8]) -> Vec<u8> {
         if self.style.is_some() { name.to_vec() } else { self.shown_plainly(id) }
     }
 
@@ -293,7 +323,7 @@ impl Side {
         let full = |(_, b): &(u64, Vec<u8>)| b.len() + bytes.len() > SECTOR as usize;
         if self.continuation.as_ref().is_none_or(full) {
             self.flush(canvas);
-            self.continuation = Some((canvas.reserve_continuation(), Vec::new()));
+            self.continuation = Some((canvas.reserve_directory(SECTOR), Vec::new()));
         }
         let Some((at, b)) = &mut self.continuation else {
             return Err(Error::unsupported("no continuation area"));
@@ -315,11 +345,8 @@ impl Side {
         let i = self.dirs.len();
         let lba = NOWHERE + i as u32;
         self.by_lba.insert(lba, i);
-        let mut habit = self.dirs[parent].habit;
-        if self.dirs[parent].entries.is_empty() {
-            habit.no_version = false;
-        }
-        let (entries, dirty, gone, clean) = (Vec::new(), true, false, true);
+        let habit = self.dirs[parent].habit;
+        let (entries, dirty, gone, moves, clean) = (Vec::new(), true, false, true, true);
         self.dirs.push(Dir {
             path,
             lba,
@@ -329,6 +356,7 @@ impl Side {
             entries,
             dirty,
             gone,
+            moves,
             clean,
             habit,
         });

@@ -51,6 +51,10 @@ pub(super) fn entries(volume: &Content, record: &[u8], skip: u8) -> Result<Vec<E
     for _ in 0..MAX_HOPS {
         let Some((lba, off, len)) = next else { return Ok(found) };
         let at = u64::from(lba) * SECTOR + u64::from(off);
+        // A new one, which has nothing but the name. The reader has refused others.
+        if at >= volume.len() || len == 0 {
+            return Ok(found);
+        }
         let mut area = vec![0; u64::from(len).min(SECTOR) as usize];
         volume.read_at(&mut area, at)?;
         let area = &area[..];
@@ -194,14 +198,14 @@ pub(super) fn ce(lba: u32, offset: u32, len: u32) -> [u8; CE_LEN] {
     e
 }
 
-/// Where CE stands in `record`, and the block that it names.
-pub(super) fn continues(record: &[u8], skip: u8) -> Option<(usize, u32)> {
+/// Where CE stands in `record`.
+pub(super) fn continues(record: &[u8], skip: u8) -> Option<usize> {
     let raw = Raw::first(record)?;
     let area = raw.system_use().get(usize::from(skip)..)?;
     let mut at = raw.len() - area.len();
     while let Some(e) = record.get(at..at + 4).filter(|e| e[0] != 0 && e[2] >= 4) {
         if e.starts_with(b"CE") && usize::from(e[2]) >= CE_LEN && at + CE_LEN <= record.len() {
-            return Some((at, le32(record, at + 4)));
+            return Some(at);
         }
         at += usize::from(e[2]);
     }

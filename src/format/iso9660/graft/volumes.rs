@@ -41,6 +41,7 @@ pub(super) fn sides(image: &Content, iso: &Iso, partitions: &[u64]) -> Result<Ve
         return Err(Error::unsupported("a medium without a tree that can be edited"));
     };
     sides.swap(0, best);
+    sides[0].shown = true;
     Ok(sides)
 }
 
