@@ -144,10 +144,8 @@ fn point(side: &mut Side, canvas: &mut Canvas, i: usize, p: Place) -> Result<()>
     // libisofs lets the .. of Joliet's folders name the folder itself.
     if le32(&side.dirs[i].dots[1], 2) == old {
         let up = side.dirs[i].parent;
-        let up = Place {
-            lba: le32(&side.dirs[up].dots[0], 2),
-            len: le32(&side.dirs[up].dots[0], 10),
-        };
+        let up =
+            Place { lba: le32(&side.dirs[up].dots[0], 2), len: le32(&side.dirs[up].dots[0], 10) };
         aim(&mut side.dirs[i].dots[1], up);
     }
     if old == side.root {

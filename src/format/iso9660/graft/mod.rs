@@ -154,7 +154,9 @@ pub fn graft(image: &Content, changes: &Changes, options: &Options) -> Result<Gr
         return Err(Error::unsupported(
             "the medium shows its files by UDF too, which would keep the old ones",
         )
-        .hint("UDF can't be edited yet; use `isowright build` for a tree to boot from the network"));
+        .hint(
+            "UDF can't be edited yet; use `isowright build` for a tree to boot from the network",
+        ));
     }
     let parts = hybrid::read(image)?;
     let spans = parts.spans();

@@ -82,7 +82,8 @@ impl Tables {
 
     /// What the image's length is to be a multiple of: whole cylinders where it was so.
     pub fn align(&self) -> u64 {
-        let ends = self.mbr.iter().any(|m| u64::from(m.first) + u64::from(m.sectors) == self.old_end);
+        let ends =
+            self.mbr.iter().any(|m| u64::from(m.first) + u64::from(m.sectors) == self.old_end);
         let whole = |unit: u64| (self.old_end * 512).is_multiple_of(unit);
         match ends {
             true if whole(64 * 32 * 512) => 64 * 32 * 512,
@@ -96,13 +97,7 @@ impl Tables {
     }
 
     /// Writes both tables for an image of `whole` bytes with files up to `data`.
-    pub fn write(
-        &self,
-        canvas: &mut Canvas,
-        moved: &[Moved],
-        data: u64,
-        whole: u64,
-    ) -> Result<()> {
+    pub fn write(&self, canvas: &mut Canvas, moved: &[Moved], data: u64, whole: u64) -> Result<()> {
         for m in &self.mbr {
             self.mbr_entry(canvas, m, moved, data, whole)?;
         }
@@ -261,11 +256,7 @@ impl Gpt {
 /// covered, in blocks of 2048.
 fn follow(first: u64, len: u64, moved: &[Moved]) -> Option<(u64, u64)> {
     let m = moved.iter().find(|m| m.old == first.checked_mul(512).unwrap_or(0) && m.old > 0)?;
-    let len = if len * 512 >= m.old_len {
-        m.new_len.next_multiple_of(SECTOR) / 512
-    } else {
-        len
-    };
+    let len = if len * 512 >= m.old_len { m.new_len.next_multiple_of(SECTOR) / 512 } else { len };
     Some((m.new / 512, len))
 }
 

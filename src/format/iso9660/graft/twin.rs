@@ -43,8 +43,11 @@ pub(super) fn find(
         _ => closest(want, &theirs.entries, &left).map_or_else(
             || {
                 let what = "its name in another view (Joliet or plain ISO 9660) can't be told";
-                Err(Error::unsupported(what)
-                    .path(format_args!("/{}/{}", mine.path, want.name.escape_ascii())))
+                Err(Error::unsupported(what).path(format_args!(
+                    "/{}/{}",
+                    mine.path,
+                    want.name.escape_ascii()
+                )))
             },
             |one| Ok(one.or(None)),
         ),

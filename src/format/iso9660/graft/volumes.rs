@@ -88,7 +88,8 @@ fn volume(image: &Content, base: u64, sides: &mut Vec<Side>) -> Result<()> {
             Some(i) => first + i,
             None => {
                 let style = (alphabet == Alphabet::Iso).then(|| style(&volume, root, &d));
-                let mut side = Side::new(base, volume.clone(), alphabet, style.transpose()?.flatten());
+                let mut side =
+                    Side::new(base, volume.clone(), alphabet, style.transpose()?.flatten());
                 side.root = root;
                 sides.push(side);
                 sides.len() - 1
