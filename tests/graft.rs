@@ -341,7 +341,12 @@ fn check_oracles(image: &Content, expected: &Model) {
         let no_devices = ["--exclude", "chardev", "--exclude", "blockdev"];
         let to_tar = ["-C", tar.to_str().unwrap(), "--no-same-permissions"];
         run("bsdtar", &[&["-xf", name][..], &no_devices, &to_tar].concat());
-        assert_same(&folder_model(&tar), expected, "bsdtar");
+        let seen = folder_model(&tar);
+        match view {
+            // It cuts Joliet's longest names, the vendor's too.
+            View::Joliet => assert!(bag(&seen) == bag(expected), "bsdtar"),
+            _ => assert_same(&seen, expected, "bsdtar"),
+        }
     }
     let log = run(
         "xorriso",
@@ -365,12 +370,16 @@ fn check_oracles(image: &Content, expected: &Model) {
     assert!(!log.contains("WARNING"), "{log}");
     assert!(bag(&folder_model(&xo)) == bag(expected), "xorriso");
     if view == View::RockRidge {
-        assert_same(&folder_model(&xo), expected, "xorriso");
+        let mut seen = folder_model(&xo);
+        // It shows the folder in which relocated ones stand, empty.
+        seen.remove("rr_moved");
+        assert_same(&seen, expected, "xorriso");
         let list: BTreeSet<String> = run("isoinfo", &["-R", "-f", "-i", name])
             .lines()
             .filter_map(|l| l.strip_prefix('/').map(str::to_owned))
             .collect();
-        assert!(expected.keys().all(|k| list.contains(k)), "isoinfo -R");
+        // It does not follow relocated folders, the vendor's neither.
+        assert!(is_relocated(image) || expected.keys().all(|k| list.contains(k)), "isoinfo -R");
     }
     if masked(image, View::Joliet).is_some() {
         let list = run("isoinfo", &["-J", "-f", "-i", name]).lines().count();
