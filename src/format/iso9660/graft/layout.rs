@@ -23,7 +23,8 @@ struct Place {
 pub(super) fn write(side: &mut Side, canvas: &mut Canvas) -> Result<Vec<Moved>> {
     let mut moved = Vec::new();
     // A folder that moves makes the one above it dirty, which may have to move in turn.
-    while let Some(i) = side.dirs.iter().position(must_move) {
+    let order = in_order(side);
+    while let Some(i) = order.iter().copied().find(|&i| must_move(&side.dirs[i])) {
         let d = &side.dirs[i];
         let (old, len) = (d.lba, bytes_of(d).len() as u64);
         let len = len.max(d.len.next_multiple_of(SECTOR));
@@ -75,6 +76,32 @@ pub(super) fn settle(side: &mut Side) -> Result<bool> {
     }
     let root = side.root()?;
     Ok(side.dirs[root].moves)
+}
+
+/// All directories that were read, each before those in it, and where relocated ones stand first, as
+/// genisoimage has it: the order in which libarchive finds them all.
+fn in_order(side: &Side) -> Vec<usize> {
+    let mut order = Vec::with_capacity(side.dirs.len());
+    let mut seen = vec![false; side.dirs.len()];
+    let mut left: Vec<usize> = side.known(side.root).into_iter().collect();
+    while let Some(i) = left.pop() {
+        if std::mem::replace(&mut seen[i], true) {
+            continue;
+        }
+        order.push(i);
+        let in_it = side.dirs[i].entries.iter().filter_map(|e| match e.kind {
+            Kind::Dir(lba) if !e.is_link_to_folder() => side.known(lba),
+            Kind::Relocated => side.known(*e.blocks().first()?),
+            _ => None,
+        });
+        let mut in_it: Vec<usize> = in_it.collect();
+        let holds = |d: &usize| side.dirs[*d].entries.iter().any(|e| e.kind == Kind::Relocated);
+        in_it.sort_by_key(|d| (!holds(d), side.dirs[*d].lba));
+        left.extend(in_it.into_iter().rev());
+    }
+    // One that is gone hangs nowhere.
+    order.extend((0..seen.len()).filter(|&i| !seen[i]));
+    order
 }
 
 /// Block number in the side of byte `at` of the image.

@@ -212,12 +212,12 @@ pub(super) fn continues(record: &[u8], skip: u8) -> Option<usize> {
     None
 }
 
+/// Keeps the bytes of a continuation area and says at which block and offset.
+pub(super) type Keep<'a> = dyn FnMut(&[u8]) -> Result<(u32, u32)> + 'a;
+
 /// Puts `entries` into continuation areas by `keep`, and gives the CE that leads to them. Areas of more
 /// than a block are chained, the last one first.
-pub(super) fn areas(
-    entries: Vec<Vec<u8>>,
-    keep: &mut dyn FnMut(&[u8]) -> Result<(u32, u32)>,
-) -> Result<Option<[u8; CE_LEN]>> {
+pub(super) fn areas(entries: Vec<Vec<u8>>, keep: &mut Keep) -> Result<Option<[u8; CE_LEN]>> {
     let mut groups: Vec<Vec<u8>> = Vec::new();
     for e in entries {
         match groups.last_mut() {
