@@ -241,3 +241,13 @@ fn a_live_medium_of_a_known_vendor_is_not_taken_for_its_installer() {
     let recipes = bundled().expect("recipes");
     assert_eq!(select(&recipes, &id, &tree, true).expect("selects").recipe.name, "fedora-live");
 }
+
+#[test]
+fn packages_that_an_object_store_may_lose_are_told_of() {
+    for r in bundled().expect("recipes") {
+        let packages = r.hosted.tree || r.hosted.files.iter().any(|f| f.starts_with("apks/"));
+        let told =
+            r.notes.iter().any(|n| n.major.is_empty() && n.text.contains(" + in their names"));
+        assert!(told || !packages, "{}", r.name);
+    }
+}
