@@ -251,3 +251,24 @@ fn packages_that_an_object_store_may_lose_are_told_of() {
         assert!(told || !packages, "{}", r.name);
     }
 }
+
+#[test]
+fn who_lacks_a_netboot_pair_is_told_why_once_and_what_to_do() {
+    for (name, hint) in [
+        (
+            "debian-12-netinst",
+            "install the package debian-installer-12-netboot-amd64, or give both",
+        ),
+        ("devuan-5-netinst", "give both files yourself"),
+        ("alpine-3.20", "give both files yourself"),
+    ] {
+        let (tree, volume_id) = fixture(name);
+        let identity = known(&tree, &volume_id);
+        let recipes = bundled().expect("recipes");
+        let recipe = select(&recipes, &identity, &tree, true).expect(name).recipe;
+        let netboot = recipe.netboot.as_ref().expect(name);
+        let told = netboot.ask(&identity);
+        assert!(told.starts_with(hint) && told.contains("the vendor's are in http"), "{told}");
+        assert!(!told.contains(&netboot.why), "{told}");
+    }
+}
