@@ -419,6 +419,20 @@ fn nothing_is_written_outside_the_folder() {
 }
 
 #[test]
+fn only_an_initrd_is_appended_to() {
+    let tmp = tempfile::tempdir().unwrap();
+    let cfg = write(tmp.path(), "preseed.cfg", b"d-i passwd/make-user boolean false\n");
+    let zipped = write(tmp.path(), "text.gz", &pipe("gzip -9n", b"text\n", tmp.path()));
+    let empty = write(tmp.path(), "empty", b"");
+    let new = tmp.path().join("new").to_str().unwrap().to_owned();
+    for (no_initrd, name) in [(&cfg, "preseed.cfg"), (&zipped, "text.gz"), (&empty, "empty")] {
+        fails(&["append", no_initrd, "--add", &cfg, "-o", &new], &[name, "offset 0x0"]);
+        fails(&["append", no_initrd, "--add", &cfg, "--dry-run"], &[name]);
+        assert!(!Path::new(&new).exists());
+    }
+}
+
+#[test]
 fn appended_files_follow_the_vendors_links_and_leave_its_bytes() {
     let (_tree, cpio) = hard_tree();
     let tmp = tempfile::tempdir().unwrap();
