@@ -27,6 +27,7 @@ pub mod networkd;
 pub mod nm_keyfile;
 pub mod patch;
 pub mod paths;
+pub mod plain_password;
 pub mod preseed;
 pub mod proxmox_answer;
 mod spans;
