@@ -32,6 +32,7 @@ const WANTED: &[(&str, &str, &str, &str, &str)] = &[
     ("fedora-40-server", "Fedora", "40", "dvd", "fedora"),
     ("fedora-coreos-40", "Fedora CoreOS", "40.20240416.3.1", "", "fedora-coreos"),
     ("fedora-live-40", "Fedora", "40", "live", "fedora-live"),
+    ("fedora-live-42", "Fedora", "42", "live", "fedora-live"),
     ("flatcar", "Flatcar Container Linux", "", "", "flatcar"),
     ("generic-linux", "", "", "", "generic"),
     ("gentoo-2023", "Gentoo", "", "", "gentoo"),
@@ -87,6 +88,7 @@ fn every_fixture_gets_its_recipe() {
         // These have only their label to speak for them.
         let by_label = [
             "almalinux-live-9",
+            "fedora-live-42",
             "generic-linux",
             "opensuse-leap-16-agama",
             "sles-16-full",
@@ -163,7 +165,7 @@ fn families_speak_for_every_fixture() {
             },
             "gentoo-2023" | "gentoo-2026" | "nixos-24.05" => Hosted::default(),
             "debian-live-12" | "vyos-1.5" => only(&["live/filesystem.squashfs"]),
-            "almalinux-live-9" | "fedora-live-40" | "opensuse-leap-16-agama" => {
+            "almalinux-live-9" | "fedora-live-40" | "fedora-live-42" | "opensuse-leap-16-agama" => {
                 only(&["LiveOS/squashfs.img"])
             }
             "alpine-3.20" => only(&[
