@@ -8,9 +8,9 @@ use isowright::content::Content;
 use isowright::content::tree::{Node, Tree};
 use isowright::error::ErrorKind;
 use isowright::family::draft::{self, ArgEdit, ArgOp, Body, Cover, Draft, Made, Route};
-use isowright::format::cpio;
+use isowright::format::{cpio, plain_password};
 use isowright::media::Media;
-use isowright::model::profile::Profile;
+use isowright::model::profile::{AnswerKind, Profile};
 use isowright::plan::{self, Extent, NetbootPair, Plan, Target, render};
 use isowright::recipe::{self, select};
 use std::fmt::Write;
@@ -326,4 +326,33 @@ fn alpines_modules_must_fit_the_kernel_that_is_brought() {
     plan("6.6.49-0-lts").unwrap();
     let e = plan("6.6.31-0-lts").unwrap_err();
     assert_eq!(e.kind(), ErrorKind::Conflict, "{e}");
+}
+
+/// Our own answers are what the look for plain passwords must not complain about.
+#[test]
+fn no_answers_of_ours_pass_for_plain_passwords() {
+    let folders = ["fixtures", "recipes/metallized-el", "profiles"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut todo: Vec<PathBuf> = folders.map(|f| root.join(f)).into();
+    let mut looked_at = 0;
+    while let Some(path) = todo.pop() {
+        if path.is_dir() {
+            todo.extend(std::fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()));
+            continue;
+        }
+        let name = path.file_name().unwrap().to_string_lossy();
+        let kind = match &*name {
+            n if n.contains("ks.cfg") => AnswerKind::Kickstart,
+            n if n.ends_with("preseed.cfg") => AnswerKind::Preseed,
+            n if n.ends_with("user-data") => AnswerKind::Autoinstall,
+            n if n.ends_with("autoinst.xml") => AnswerKind::Autoyast,
+            n if n.ends_with("agama.json") => AnswerKind::Agama,
+            n if n.ends_with("harvester.yaml") => AnswerKind::Harvester,
+            _ => continue,
+        };
+        let found = plain_password::lines(kind, &std::fs::read_to_string(&path).unwrap());
+        assert!(found.is_empty(), "{}: {found:?}", path.display());
+        looked_at += 1;
+    }
+    assert!(looked_at > 40, "{looked_at}");
 }

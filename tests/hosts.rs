@@ -595,3 +595,56 @@ fn slips_are_told_on_one_line_with_file_and_line() {
         }
     }
 }
+
+#[test]
+fn what_the_operators_own_words_make_doubtful_is_told() {
+    let tmp = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = tmp.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let ks = write("mine.ks", "text\nrootpw --plaintext geheim\nuser --name=a --password=geheim\n");
+    let told = ok(&["plan", &demo(), "--answers", &ks]);
+    let warning = told.lines().find(|l| l.contains("plain password")).unwrap_or("none");
+    assert!(warning.contains("mine.ks has a plain password in lines 2, 3"), "{told}");
+    assert!(!told.contains("geheim"), "{told}");
+    let out = tmp.path().join("t").to_str().unwrap().to_owned();
+    let told = ok(&["build", &demo(), "--answers", &ks, "-o", &out]);
+    assert!(told.contains("warning: mine.ks has a plain password"), "{told}");
+    let hashed = write("hashed.ks", "rootpw --iscrypted $6$a$b\n");
+    assert!(!ok(&["plan", &demo(), "--answers", &hashed]).contains("plain password"));
+
+    let host = |n: u32, address: &str| {
+        format!(
+            "[[host]]\nname = \"h{n}\"\nmacs = [\"52:54:00:00:00:0{n}\"]\naddress = \"{address}\"\ngateway = \"192.0.2.129\"\n"
+        )
+    };
+    let file = write("far.toml", &(host(1, "192.0.2.1/25") + &host(2, "192.0.2.2/25")));
+    let told = ok(&["plan", &demo(), "--hosts", &file]);
+    let wanted = "Gateway 192.0.2.129 lies outside 192.0.2.1/25 (h1, and so for h2)";
+    assert!(told.contains(wanted), "{told}");
+    let json = |file: &str| -> serde_json::Value {
+        serde_json::from_str(&ok(&["plan", &demo(), "--hosts", file, "--json"])).unwrap()
+    };
+    let far = |v: &serde_json::Value| {
+        let notes = v["notes"].as_array().unwrap().clone();
+        let mut far = notes.iter().filter(|n| n["text"].as_str().unwrap().contains("lies outside"));
+        far.next().map(|n| n["warning"].as_bool().unwrap())
+    };
+    assert_eq!(far(&json(&file)), Some(true));
+    assert_eq!(far(&json(&write("one.toml", &host(1, "192.0.2.1/32")))), Some(false));
+    assert_eq!(far(&json(&write("near.toml", &host(1, "192.0.2.1/24")))), None);
+    let o = run(&["plan", &demo(), "--hosts", &write("net.toml", &host(1, "192.0.2.0/24"))]);
+    let err = String::from_utf8(o.stderr).unwrap();
+    assert_eq!(o.status.code(), Some(2), "{err}");
+    assert!(
+        err.contains("net.toml:1: address 192.0.2.0: in 192.0.2.0/24 that is the network"),
+        "{err}"
+    );
+    let profile = "console = [\"tty0\"]\n[network.address]\nmethod = \"static\"\n\
+                   address = \"192.0.2.255/24\"\ngateway = \"192.0.2.1\"\n";
+    let o = run(&["plan", &demo(), "-p", &write("p.toml", profile)]);
+    let err = String::from_utf8(o.stderr).unwrap();
+    assert!(o.status.code() == Some(2) && err.contains("p.toml: address 192.0.2.255"), "{err}");
+}

@@ -419,6 +419,34 @@ fn nothing_is_written_outside_the_folder() {
 }
 
 #[test]
+fn only_an_initrd_is_appended_to() {
+    let tmp = tempfile::tempdir().unwrap();
+    let cfg = write(tmp.path(), "preseed.cfg", b"d-i passwd/make-user boolean false\n");
+    let zipped = write(tmp.path(), "text.gz", &pipe("gzip -9n", b"text\n", tmp.path()));
+    let empty = write(tmp.path(), "empty", b"");
+    let new = tmp.path().join("new").to_str().unwrap().to_owned();
+    for (no_initrd, name) in [(&cfg, "preseed.cfg"), (&zipped, "text.gz"), (&empty, "empty")] {
+        fails(&["append", no_initrd, "--add", &cfg, "-o", &new], &[name, "offset 0x0"]);
+        fails(&["append", no_initrd, "--add", &cfg, "--dry-run"], &[name]);
+        assert!(!Path::new(&new).exists());
+    }
+}
+
+#[test]
+fn a_files_bytes_are_told_once_however_many_names_it_has() {
+    let tmp = tempfile::tempdir().unwrap();
+    let script = "mkdir t && cd t && head -c 2097152 /dev/zero > a && for n in b c d; do ln a $n; done \
+                  && head -c 1048576 /dev/zero > e && find . | LC_ALL=C sort | cpio --quiet -o -H newc";
+    let file = write(tmp.path(), "initrd", &pipe(script, b"", tmp.path()));
+    let out = tmp.path().join("out").to_str().unwrap().to_owned();
+    let told = ok(&["extract", &file, "-o", &out]);
+    assert!(told.starts_with("5 files, 3.0 MiB in "), "{told}");
+    let one = tmp.path().join("one").to_str().unwrap().to_owned();
+    let told = ok(&["extract", &file, "c", "-o", &one]);
+    assert!(told.starts_with("1 files, 2.0 MiB in "), "{told}");
+}
+
+#[test]
 fn appended_files_follow_the_vendors_links_and_leave_its_bytes() {
     let (_tree, cpio) = hard_tree();
     let tmp = tempfile::tempdir().unwrap();

@@ -503,6 +503,14 @@ fn one_medium_is_told_in_words_and_by_the_exit_code() {
     let (text, code) = say(&["--volume-id", "Rocky-9-4-x86_64-dvd"]);
     assert_eq!((text.lines().next(), code), (Some("rocky"), Some(0)), "{text}");
     assert!(text.contains("version    9.4") && text.contains("confidence medium"), "{text}");
+    for (system, recipe) in [("LINUX", "rocky"), ("PPC", "rocky"), ("FreeBSD", "unknown:")] {
+        let (text, code) = say(&["--volume-id", "Rocky-9-4-x86_64-dvd", "--system-id", system]);
+        assert_eq!(text.split_whitespace().next(), Some(recipe), "{text}");
+        assert_eq!(
+            (code, text.contains(system)),
+            (Some(i32::from(system == "FreeBSD")), code == Some(1))
+        );
+    }
     let (text, code) = say(&["--volume-id", "CDROM\u{1b}[2J"]);
     assert_eq!((text.contains("\u{1b}"), code), (false, Some(1)), "{text}");
     assert!(text.starts_with("unknown: "), "{text}");

@@ -32,6 +32,7 @@ const WANTED: &[(&str, &str, &str, &str, &str)] = &[
     ("fedora-40-server", "Fedora", "40", "dvd", "fedora"),
     ("fedora-coreos-40", "Fedora CoreOS", "40.20240416.3.1", "", "fedora-coreos"),
     ("fedora-live-40", "Fedora", "40", "live", "fedora-live"),
+    ("fedora-live-42", "Fedora", "42", "live", "fedora-live"),
     ("flatcar", "Flatcar Container Linux", "", "", "flatcar"),
     ("generic-linux", "", "", "", "generic"),
     ("gentoo-2023", "Gentoo", "", "", "gentoo"),
@@ -87,6 +88,7 @@ fn every_fixture_gets_its_recipe() {
         // These have only their label to speak for them.
         let by_label = [
             "almalinux-live-9",
+            "fedora-live-42",
             "generic-linux",
             "opensuse-leap-16-agama",
             "sles-16-full",
@@ -163,7 +165,7 @@ fn families_speak_for_every_fixture() {
             },
             "gentoo-2023" | "gentoo-2026" | "nixos-24.05" => Hosted::default(),
             "debian-live-12" | "vyos-1.5" => only(&["live/filesystem.squashfs"]),
-            "almalinux-live-9" | "fedora-live-40" | "opensuse-leap-16-agama" => {
+            "almalinux-live-9" | "fedora-live-40" | "fedora-live-42" | "opensuse-leap-16-agama" => {
                 only(&["LiveOS/squashfs.img"])
             }
             "alpine-3.20" => only(&[
@@ -240,4 +242,35 @@ fn a_live_medium_of_a_known_vendor_is_not_taken_for_its_installer() {
     assert_eq!(id.variant.as_ref().expect("variant").value, "live");
     let recipes = bundled().expect("recipes");
     assert_eq!(select(&recipes, &id, &tree, true).expect("selects").recipe.name, "fedora-live");
+}
+
+#[test]
+fn packages_that_an_object_store_may_lose_are_told_of() {
+    for r in bundled().expect("recipes") {
+        let packages = r.hosted.tree || r.hosted.files.iter().any(|f| f.starts_with("apks/"));
+        let told =
+            r.notes.iter().any(|n| n.major.is_empty() && n.text.contains(" + in their names"));
+        assert!(told || !packages, "{}", r.name);
+    }
+}
+
+#[test]
+fn who_lacks_a_netboot_pair_is_told_why_once_and_what_to_do() {
+    for (name, hint) in [
+        (
+            "debian-12-netinst",
+            "install the package debian-installer-12-netboot-amd64, or give both",
+        ),
+        ("devuan-5-netinst", "give both files yourself"),
+        ("alpine-3.20", "give both files yourself"),
+    ] {
+        let (tree, volume_id) = fixture(name);
+        let identity = known(&tree, &volume_id);
+        let recipes = bundled().expect("recipes");
+        let recipe = select(&recipes, &identity, &tree, true).expect(name).recipe;
+        let netboot = recipe.netboot.as_ref().expect(name);
+        let told = netboot.ask(&identity);
+        assert!(told.starts_with(hint) && told.contains("the vendor's are in http"), "{told}");
+        assert!(!told.contains(&netboot.why), "{told}");
+    }
 }

@@ -1,9 +1,9 @@
 //! `plan` and `build`.
 
-use super::Outcome;
 use super::args::{Build, PlanArgs};
 use super::resolve::{self, Wish};
 use super::term::{self, Bar};
+use super::{Outcome, doubts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::Media;
 use crate::media::bootdocs::BootDocs;
@@ -74,7 +74,9 @@ fn plans(wish: &mut Wish, to: Option<&Path>) -> Result<Vec<Bound>> {
             profile: &wish.profile,
             target: &target,
         });
-        all.push((plan.map_err(|e| e.source_name(&media.name))?, out));
+        let mut plan = plan.map_err(|e| e.source_name(&media.name))?;
+        plan.notes.extend(doubts::of(wish, recipe)?);
+        all.push((plan, out));
     }
     Ok(all)
 }

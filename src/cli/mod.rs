@@ -4,6 +4,7 @@ pub mod args;
 mod boot;
 mod build;
 mod docs;
+mod doubts;
 mod extract;
 mod image;
 mod index;

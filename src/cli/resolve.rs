@@ -10,7 +10,7 @@ use crate::model::hosts::Hosts;
 use crate::model::profile::{AnswerKind, InitrdWish, Profile};
 use crate::plan::overlay::Folder;
 use crate::plan::{Extent, NetbootPair, Target};
-use crate::recipe::job::{Job, JobProfile, Output};
+use crate::recipe::job::{Job, JobProfile, Output, base_url};
 use crate::recipe::{self, Recipe};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -287,16 +287,6 @@ fn name_of(path: &Path) -> String {
 pub fn pair(kernel: &Path, initrd: &Path) -> Result<NetbootPair> {
     let one = |p: &Path| Ok::<_, Error>((name_of(p), Content::open(p)?));
     Ok(NetbootPair { kernel: one(kernel)?, initrd: one(initrd)? })
-}
-
-fn base_url(u: &str) -> Result<String> {
-    let ok = (u.starts_with("http://") || u.starts_with("https://"))
-        && u.bytes().all(|b| b.is_ascii_graphic() && !b"\"'\\`${}<>?#".contains(&b));
-    if !ok {
-        return Err(Error::usage(format!("base URL \"{u}\" is no plain http(s) URL"))
-            .hint("write it as http://192.0.2.1/path/"));
-    }
-    Ok(format!("{}/", u.trim_end_matches('/')))
 }
 
 /// <https://reproducible-builds.org/specs/source-date-epoch/>

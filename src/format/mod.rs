@@ -29,6 +29,7 @@ pub mod nm_keyfile;
 pub mod patch;
 pub mod paths;
 pub mod pe;
+pub mod plain_password;
 pub mod preseed;
 pub mod proxmox_answer;
 mod spans;

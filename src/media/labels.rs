@@ -21,7 +21,8 @@ use serde::{Deserialize, Serialize};
 pub struct LabelShape {
     /// Volume identifier, of which media have 32 characters at most: vendors cut what is longer.
     pub volume_id: String,
-    /// System identifier. Mostly the mastering tool's: `LINUX`, `PPC`, or nothing.
+    /// System identifier. Mostly the mastering tool's: `LINUX`, `PPC`, or nothing; one that names another
+    /// system is refused where the shape does not ask for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system_id: Option<String>,
     /// Publisher identifier.
@@ -117,6 +118,10 @@ const ARCH: &str = "(?<arch>x86_64|amd64|i[3-6]86|x86|aarch64|arm64|armhfp|armhf
     ppc64le|ppc64el|p64el|ppc64|powerpc|ppc|s390x|s390|riscv64|riscv|loongarch64|loong64|\
     mips64el|mipsel|mips|ia64|alpha|hppa|sparc64|sparc)";
 
+/// System ids that say nothing about the vendor: that of the tools on Linux, and that of those which
+/// make media for PowerPC (mkisofs -chrp-boot).
+const SYSTEMS: [&str; 2] = ["LINUX", "PPC"];
+
 /// Mastering tools that put their own names into the fields where a vendor put nothing.
 const TOOLS: [&str; 4] = ["genisoimage", "mkisofs", "xorriso", "libisofs"];
 
@@ -204,7 +209,14 @@ impl Labels {
     /// Why it says nothing: in one line, for people.
     pub fn read(&self, volume: &VolumeLabels) -> std::result::Result<Reading, String> {
         let mut found: Option<Reading> = None;
-        for reading in self.shapes.iter().filter_map(|s| s.read(volume)) {
+        for shape in &self.shapes {
+            let Some(reading) = shape.read(volume) else { continue };
+            if let Some(system) = shape.foreign_system(volume) {
+                return Err(format!(
+                    "the volume id is of recipe {}'s shape, and system id \"{system}\" names another system",
+                    reading.recipe
+                ));
+            }
             match &found {
                 None => found = Some(reading),
                 // Of one recipe's shapes the first that fits counts.
@@ -225,6 +237,17 @@ impl Labels {
 }
 
 impl Compiled {
+    /// The system id, where it is neither what this shape wants nor what mastering tools put there nor
+    /// the distribution's own name: whoever made the medium says that it is of another system.
+    fn foreign_system<'v>(&self, volume: &'v VolumeLabels) -> Option<&'v str> {
+        let [_, wanted, ..] = &self.patterns;
+        let system = volume.system_id.trim();
+        let is = |word: &str| system.eq_ignore_ascii_case(word);
+        let fine = wanted.is_some() || system.is_empty() || SYSTEMS.into_iter().any(is);
+        let first = |s: &str| s.split_whitespace().next().map(str::to_ascii_lowercase);
+        (!fine && first(system) != first(&self.shape.distro)).then_some(system)
+    }
+
     fn read(&self, volume: &VolumeLabels) -> Option<Reading> {
         let texts = [
             ("volume id", volume.volume_id.trim()),
@@ -344,6 +367,27 @@ mod tests {
         assert_eq!((r.confidence, r.version.as_deref()), (Confidence::High, Some("7")));
         assert_eq!(r.evidence, ["volume id \"x\"", "application \"x 7\""]);
         assert!(labels.read(&volume("x", "Y 7")).is_err());
+    }
+
+    #[test]
+    fn a_system_id_of_another_system_is_heard() {
+        let x = LabelShape { distro: "Acme Linux".into(), ..shape("x") };
+        let labels = Labels::new([("x", &x)]).expect("labels");
+        let volume = |system: &str| VolumeLabels { system_id: system.into(), ..volume("x", "") };
+        for fine in ["", " LINUX ", "linux", "PPC", "ACME", "Acme Linux 9"] {
+            let r = labels.read(&volume(fine)).expect(fine);
+            assert_eq!(
+                (r.confidence, &r.evidence[..]),
+                (Confidence::Medium, &["volume id \"x\"".to_owned()][..])
+            );
+        }
+        for other in ["FreeBSD", "OpenBSD", "Linux Mint", "A"] {
+            let why = labels.read(&volume(other)).expect_err(other);
+            assert!(why.contains(&format!("system id \"{other}\" names another")), "{why}");
+        }
+        let asked = LabelShape { system_id: Some("FreeBSD".into()), ..x };
+        let labels = Labels::new([("x", &asked)]).expect("labels");
+        assert!(labels.read(&volume("FreeBSD")).is_ok() && labels.read(&volume("LINUX")).is_err());
     }
 
     #[test]

@@ -293,6 +293,30 @@ pub struct Cidr {
 }
 
 impl Cidr {
+    /// True where `other` is of the same network.
+    pub fn holds(&self, other: IpAddr) -> bool {
+        let net = |a: IpAddr| match a {
+            IpAddr::V4(a) => u128::from(a.to_bits()) >> (32 - self.prefix.min(32)),
+            IpAddr::V6(a) => a.to_bits().checked_shr(128 - u32::from(self.prefix)).unwrap_or(0),
+        };
+        self.addr.is_ipv4() == other.is_ipv4() && net(self.addr) == net(other)
+    }
+
+    /// What `other` is instead of a machine's address in this IPv4 network (RFC 1122, section 3.2.1.3).
+    /// Networks of one or two addresses have none to spare (RFC 3021), and IPv6 has no broadcast.
+    fn no_machines(&self, other: IpAddr) -> Option<&'static str> {
+        let IpAddr::V4(a) = other else { return None };
+        if self.prefix >= 31 || !self.holds(other) {
+            return None;
+        }
+        let ones = u32::MAX.checked_shr(u32::from(self.prefix)).unwrap_or(0);
+        match a.to_bits() & ones {
+            0 => Some("the network itself"),
+            host if host == ones => Some("its broadcast address"),
+            _ => None,
+        }
+    }
+
     /// `255.255.255.0`; for IPv6 the prefix length as a number.
     pub fn netmask(&self) -> String {
         match self.addr {
@@ -362,8 +386,20 @@ pub struct Network {
 }
 
 impl Network {
+    /// The gateway, where it lies outside the address's network, with that address. Some hosters have it
+    /// so, mostly for a single address (/32); elsewhere it is a slip. An IPv6 router's link-local address
+    /// is on every link.
+    pub fn far_gateway(&self) -> Option<(IpAddr, Cidr)> {
+        let Address::Static { address, gateway: Some(gateway), .. } = self.address else {
+            return None;
+        };
+        let on_link = matches!(gateway, IpAddr::V6(g) if g.is_unicast_link_local());
+        (!on_link && !address.holds(gateway)).then_some((gateway, address))
+    }
+
     /// # Errors
-    /// `Usage` for a bad bond, or an address that does not go with its gateway or the bond's MTU.
+    /// `Usage` for a bad bond, an address that no machine has, or one that does not go with its gateway
+    /// or the bond's MTU.
     pub fn check(&self) -> Result<()> {
         if let Some(b) = &self.bond {
             b.check()?;
@@ -372,6 +408,16 @@ impl Network {
         if let Some(g) = gateway.filter(|g| g.is_ipv4() != address.addr.is_ipv4()) {
             return Err(Error::usage(format!("gateway {g} is no way out for {address}"))
                 .hint("give both as IPv4 or both as IPv6; dns may be either"));
+        }
+        for (whose, a) in [("address", Some(address.addr)), ("gateway", *gateway)] {
+            if let Some((a, what)) = a.and_then(|a| Some((a, address.no_machines(a)?))) {
+                return Err(Error::usage(format!("{whose} {a}: in {address} that is {what}"))
+                    .hint("give one that a machine may have"));
+            }
+        }
+        if *gateway == Some(address.addr) {
+            return Err(Error::usage(format!("{address} is its own gateway"))
+                .hint("the gateway is another machine's address, or none"));
         }
         if let Some(mtu) = self.bond.as_ref().and_then(|b| b.mtu)
             && address.addr.is_ipv6()
@@ -418,6 +464,63 @@ mod tests {
         assert_eq!(b.options()[1], ("lacp_rate", "slow".into()));
         b.mode = BondMode::ActiveBackup;
         assert_eq!(b.options().len(), 2);
+    }
+
+    fn fixed(address: &str, gateway: &str) -> Network {
+        let address = address.parse().expect("cidr");
+        let gateway = Some(gateway.parse().expect("gateway"));
+        Network { bond: None, address: Address::Static { address, gateway, dns: vec![] } }
+    }
+
+    #[test]
+    fn an_address_is_a_machines() {
+        for (address, gateway, words) in [
+            ("192.0.2.0/24", "192.0.2.1", "address 192.0.2.0: in 192.0.2.0/24 that is the network"),
+            ("192.0.2.255/24", "192.0.2.1", "broadcast"),
+            ("192.0.2.63/26", "192.0.2.1", "broadcast"),
+            ("192.0.2.128/25", "192.0.2.129", "the network itself"),
+            ("192.0.2.4/30", "192.0.2.5", "the network itself"),
+            ("127.255.255.255/1", "1.0.0.1", "broadcast"),
+            (
+                "192.0.2.10/24",
+                "192.0.2.0",
+                "gateway 192.0.2.0: in 192.0.2.10/24 that is the network",
+            ),
+            ("192.0.2.10/24", "192.0.2.255", "broadcast"),
+            ("192.0.2.10/24", "192.0.2.10", "its own gateway"),
+            ("2001:db8::1/64", "2001:db8::1", "its own gateway"),
+        ] {
+            let e = fixed(address, gateway).check().expect_err(words);
+            assert!(e.to_string().contains(words) && e.hint_text().is_some(), "{words}: {e}");
+        }
+        for (address, gateway) in [
+            ("192.0.2.0/31", "192.0.2.1"),
+            ("192.0.2.1/31", "192.0.2.0"),
+            ("192.0.2.0/32", "198.51.100.0"),
+            ("192.0.2.255/23", "192.0.2.1"),
+            ("192.0.3.0/23", "192.0.2.1"),
+            ("2001:db8::/64", "2001:db8::1"),
+        ] {
+            fixed(address, gateway).check().expect(address);
+        }
+    }
+
+    #[test]
+    fn a_gateway_outside_its_network_is_seen() {
+        for (address, gateway, far) in [
+            ("192.0.2.10/24", "192.0.2.1", false),
+            ("192.0.2.10/28", "192.0.2.17", true),
+            ("192.0.2.10/32", "198.51.100.1", true),
+            ("192.0.2.10/1", "64.0.0.1", true),
+            ("2001:db8::10/64", "2001:db8::1", false),
+            ("2001:db8::10/64", "2001:db8:0:1::1", true),
+            ("2001:db8::10/128", "fe80::1", false),
+            ("2001:db8::10/128", "2001:db8::1", true),
+            ("2001:db8::10/1", "8001:db8::1", true),
+        ] {
+            assert_eq!(fixed(address, gateway).far_gateway().is_some(), far, "{address} {gateway}");
+        }
+        assert_eq!(Network::default().far_gateway(), None);
     }
 
     #[test]

@@ -138,10 +138,8 @@ impl Job {
                 return Err(Error::usage(format!("output {} stands there twice", o.dir.display())));
             }
         }
-        if let Some(u) = &self.base_url
-            && !(u.starts_with("http://") || u.starts_with("https://"))
-        {
-            return Err(Error::usage(format!("base_url \"{u}\" is no http(s) URL")));
+        if let Some(u) = &self.base_url {
+            base_url(u)?;
         }
         if let Some(JobProfile::Inline(p)) = &self.profile {
             p.check()?;
@@ -150,9 +148,90 @@ impl Job {
     }
 }
 
+/// A tree's URL as plans want it: with one slash at its end.
+///
+/// # Errors
+/// `Usage` for what is no plain http(s) URL, has no host, or holds a user name.
+pub fn base_url(url: &str) -> Result<String> {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    if rest.split('/').next().is_some_and(|authority| authority.contains('@')) {
+        return Err(Error::usage("the base URL holds a user name or a password").hint(
+            "it would lie open in boot.ipxe and in kernel arguments: serve the tree to the \
+             machines' network alone",
+        ));
+    }
+    let known = matches!(url.split_once(':'), Some(("http" | "https", _)));
+    let plain = url.bytes().all(|b| b.is_ascii_graphic() && !b"\"'\\`${}<>?#".contains(&b));
+    let authority = rest.split('/').next().unwrap_or_default();
+    if !known || !plain || !is_host_and_port(authority) {
+        return Err(Error::usage(format!(
+            "base URL \"{}\" is no plain http(s) URL",
+            url.escape_debug()
+        ))
+        .hint("write it as http://192.0.2.1/path/"));
+    }
+    Ok(format!("{}/", url.trim_end_matches('/')))
+}
+
+/// `192.0.2.1`, `[2001:db8::1]:8080`, `example.org` (RFC 3986, section 3.2).
+fn is_host_and_port(authority: &str) -> bool {
+    let (host_ok, rest) = match authority.strip_prefix('[').and_then(|a| a.split_once(']')) {
+        Some((host, rest)) => (host.parse::<std::net::Ipv6Addr>().is_ok(), rest),
+        None => {
+            let (host, rest) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            let word = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+            (!host.is_empty() && host.bytes().all(word), rest)
+        }
+    };
+    let port_ok = match rest.strip_prefix(':') {
+        Some(port) => port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok(),
+        None => rest.is_empty(),
+    };
+    host_ok && port_ok
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trees_url_has_a_host_and_no_password() {
+        for (given, slashed) in [
+            ("http://192.0.2.1", "http://192.0.2.1/"),
+            ("https://example.org:8443/t", "https://example.org:8443/t/"),
+            ("http://[2001:db8::1]:80/t//", "http://[2001:db8::1]:80/t/"),
+            ("http://h/a@b/", "http://h/a@b/"),
+        ] {
+            assert_eq!(base_url(given).expect(given), slashed);
+        }
+        for bad in [
+            "",
+            "http://",
+            "http:///x",
+            "http://:80/x",
+            "http://h:/x",
+            "http://h:99999/",
+            "http://h:+8/",
+            "http://[::1/x",
+            "http://[h]/",
+            "http://[::1]x/",
+            "ftp://h/",
+            "//h/",
+            "http://h/?q",
+            "http://h/ x",
+            "http:/h/",
+        ] {
+            let e = base_url(bad).expect_err(bad);
+            assert!(e.to_string().contains("no plain http"), "{e}");
+        }
+        for secret in
+            ["http://u:geheim@h/t/", "http://u@h/", "http://u:ge$heim@h", "ftp://u:geheim@h/"]
+        {
+            let e = base_url(secret).expect_err(secret);
+            assert!(e.to_string().contains("password") && e.hint_text().is_some(), "{e}");
+            assert!(!e.to_string().contains("heim"), "{e}");
+        }
+    }
 
     #[test]
     fn paths_are_relative_to_the_jobs_own_file() {
@@ -181,14 +260,15 @@ mod tests {
             ),
             (
                 "base_url = \"ftp://x\"\n[source]\npath = \"a\"\n[[output]]\ndir = \"o\"\n",
-                "no http(s) URL",
+                "no plain http(s) URL",
             ),
             ("[source]\npath = \"a\"\nsha256 = \"12\"\n[[output]]\ndir = \"o\"\n", "64 hex digits"),
         ] {
             let e = Job::from_toml(text, Path::new("/jobs/d.toml")).expect_err(words);
             assert!(e.to_string().contains(words), "{e}");
             let hint = e.hint_text().expect("hint");
-            assert!(hint.contains("`isowright recipe schema job`"), "{hint}");
+            let hints = ["`isowright recipe schema job`", "write it as http://"];
+            assert!(hints.iter().any(|h| hint.contains(h)), "{hint}");
         }
     }
 }

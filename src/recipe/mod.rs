@@ -376,17 +376,14 @@ impl Netboot {
 
     /// What to tell the operator who has not brought them.
     pub fn ask(&self, id: &Identity) -> String {
-        let mut s = self.why.clone();
-        if let Some(p) = self.package.as_deref().and_then(|p| fill(p, id)) {
-            s.push_str(&format!(" Install the package {p}, or"));
-        } else {
-            s.push_str(" Please");
-        }
+        let package = match self.package.as_deref().and_then(|p| fill(p, id)) {
+            Some(p) => format!("install the package {p}, or "),
+            None => String::new(),
+        };
         let url = fill(&self.url, id).unwrap_or_else(|| self.url.clone());
-        s.push_str(&format!(
-            " give both files yourself (--netboot-kernel, --netboot-initrd); the vendor's are in {url}"
-        ));
-        s
+        format!(
+            "{package}give both files yourself (--netboot-kernel, --netboot-initrd); the vendor's are in {url}"
+        )
     }
 }
 

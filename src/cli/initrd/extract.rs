@@ -36,7 +36,10 @@ pub fn run(a: &Extract) -> Result<Outcome> {
         return Ok(Outcome::Done);
     };
     let files: Vec<Item> = items.iter().copied().filter(|(_, e)| is_file(e)).collect();
-    let total: u64 = files.iter().map(|(_, e)| u64::from(bytes(&inside, e))).sum();
+    // A file's bytes once, however many names it has.
+    let once: HashMap<usize, u32> =
+        files.iter().map(|(_, e)| (inside.bytes_of(e.at.entry), bytes(&inside, e))).collect();
+    let total: u64 = once.into_values().map(u64::from).sum();
     let sink = DirSink::loose(output)?;
     let bar = Bar::new(total);
     for (p, _) in items.iter().filter(|(_, e)| e.header.is_dir()) {

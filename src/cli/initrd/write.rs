@@ -19,6 +19,7 @@ use std::path::Path;
 
 pub fn append(a: &Append) -> Result<Outcome> {
     let vendor = Content::open(&a.file)?;
+    initrd::begins_as_one(&vendor).map_err(of(&a.file))?;
     let mut ours = Vec::new();
     for add in &a.add {
         let (from, to) = resolve::added(add)?;

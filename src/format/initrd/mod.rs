@@ -199,6 +199,29 @@ pub fn nodes(initrd: &Content) -> Result<Tree> {
     Ok(Inside::of(initrd)?.tree)
 }
 
+/// Looks at no more than it takes to meet the first entry: enough to tell an initrd from another file,
+/// not from one that was cut short.
+///
+/// # Errors
+/// `Corrupt` where nothing in it is what the kernel unpacks.
+pub fn begins_as_one(initrd: &Content) -> Result<()> {
+    let mut met = false;
+    let done = walk(initrd, false, &mut |_, _, _| {
+        met = true;
+        Err(Error::new(ErrorKind::Interrupted, "met"))
+    });
+    match done {
+        _ if met => Ok(()),
+        Ok(segments) if segments.iter().all(|s| s.archives == 0) => {
+            Err(Error::corrupt("there is no cpio archive in it", 0))
+        }
+        Ok(_) => Ok(()),
+        // It is one, and of no use to us further in (LZO).
+        Err(e) if e.kind() == ErrorKind::Unsupported => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
 /// Reads the body of one entry to `out`.
 ///
 /// # Errors
@@ -257,6 +280,24 @@ mod tests {
         assert!(t.get(&p("kernel/x86/microcode/GenuineIntel.bin")).is_some());
         assert!(t.get(&p("etc/a")).is_some());
         assert!(nodes(&vec![0xfd, b'7', b'z'].into()).is_err());
+    }
+
+    #[test]
+    fn an_initrd_is_told_from_another_file_by_its_first_entry() {
+        let a = cpio::archive(&[cpio::Entry::file(p("a"), 0o644, vec![7; 3000])]);
+        let a = a.and_then(|a| a.read_all(9000)).expect("archive");
+        let lzo = b"\x89LZO\0\r\n\x1a\n".to_vec();
+        // What lies behind the first entry is not looked at.
+        for good in [a.clone(), a[..2000].to_vec(), gz(&a), [vec![0; 512], gz(&a)].concat(), lzo] {
+            begins_as_one(&good.clone().into()).unwrap_or_else(|e| panic!("{:?}: {e}", &good[..4]));
+        }
+        let empty = cpio::archive(&[]).and_then(|a| a.read_all(512)).expect("archive");
+        begins_as_one(&empty.into()).expect("an archive with nothing in it");
+        let text = b"d-i passwd/make-user boolean false\n".to_vec();
+        for bad in [text.clone(), gz(&text), vec![], vec![0; 512], gz(&[]), a[..50].to_vec()] {
+            let e = begins_as_one(&bad.into()).expect_err("no initrd");
+            assert_eq!(e.kind(), ErrorKind::Corrupt, "{e}");
+        }
     }
 
     #[test]

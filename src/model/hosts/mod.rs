@@ -1,9 +1,11 @@
 //! The machines, one by one: `hosts.toml`, or a table of them in CSV. Each one is the profile with
 //! its own name, addresses and disks laid over it.
 
+mod table;
+
 use super::network::{Address, Cidr, Mac, Port};
 use super::profile::Profile;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -28,7 +30,7 @@ pub struct HostsFile {
     pub role: BTreeMap<String, Role>,
     /// Further hosts in a CSV file, relative to this one. Its first row names the columns: hostname,
     /// macs, address, gateway, dns, disks, raid1, role, unattended; hostname and macs must be there.
-    /// Several values in a field are parted by spaces or semicolons.
+    /// Several values in a field are parted by spaces, line breaks or semicolons.
     #[serde(default)]
     pub csv: Option<PathBuf>,
 }
@@ -86,28 +88,6 @@ pub struct Role {
     pub ssh_keys: Vec<String>,
 }
 
-/// A row of the CSV file.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Row {
-    hostname: String,
-    macs: String,
-    #[serde(default)]
-    address: Option<String>,
-    #[serde(default)]
-    gateway: Option<String>,
-    #[serde(default)]
-    dns: String,
-    #[serde(default)]
-    disks: String,
-    #[serde(default)]
-    raid1: Option<bool>,
-    #[serde(default)]
-    role: Option<String>,
-    #[serde(default)]
-    unattended: Option<bool>,
-}
-
 /// The machines and their roles, checked by [`Hosts::check`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hosts {
@@ -135,26 +115,6 @@ impl Hosts {
         };
         let hosts = file.host.into_iter().map(placed).collect();
         Ok((Hosts { hosts, roles: file.role }, file.csv))
-    }
-
-    /// Adds the rows of a CSV file (RFC 4180, with a header).
-    ///
-    /// # Errors
-    /// `Usage`, naming `name`, line and column.
-    pub fn add_csv(&mut self, text: &str, name: &str) -> Result<()> {
-        let hint = "`isowright recipe schema hosts` tells the columns, under \"csv\"";
-        let mut rows = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
-        let headers = rows.headers().cloned().map_err(|e| csv_error(&e, name).hint(hint))?;
-        let mut record = csv::StringRecord::new();
-        while rows.read_record(&mut record).map_err(|e| csv_error(&e, name).hint(hint))? {
-            let line = record.position().map_or(1, csv::Position::line);
-            let row: Row = record.deserialize(Some(&headers)).map_err(|e| {
-                csv_error(&e, name).source_name(format!("{name}:{line}")).hint(hint)
-            })?;
-            let host = row.host().map_err(|e| e.source_name(format!("{name}:{line}")))?;
-            self.hosts.push(Host { place: format!("{name}:{line}"), ..host });
-        }
-        Ok(())
     }
 
     /// # Errors
@@ -312,65 +272,16 @@ fn check_name(name: &str) -> Result<()> {
         .hint("letters, digits and inner hyphens, with dots between: node1.example.org"))
 }
 
-impl Row {
-    fn host(self) -> Result<Host> {
-        let macs = list(&self.macs).map(str::parse).collect::<Result<_>>()?;
-        let ip = |s: &str| {
-            s.parse::<IpAddr>().map_err(|_| {
-                Error::usage(format!("\"{}\" is no IP address", s.escape_debug()))
-                    .hint("write it as 192.0.2.1, without a prefix")
-            })
-        };
-        let some = |s: Option<String>| s.filter(|s| !s.is_empty());
-        Ok(Host {
-            name: self.hostname,
-            macs,
-            address: some(self.address).map(|a| a.parse()).transpose()?,
-            role: some(self.role),
-            own: Role {
-                gateway: some(self.gateway).map(|g| ip(&g)).transpose()?,
-                dns: list(&self.dns).map(ip).collect::<Result<_>>()?,
-                disks: list(&self.disks).map(str::to_owned).collect(),
-                raid1: self.raid1,
-                unattended: self.unattended,
-                ..Role::default()
-            },
-            place: String::new(),
-        })
-    }
-}
-
-/// The values of one field.
-fn list(field: &str) -> impl Iterator<Item = &str> {
-    field.split([' ', ';']).filter(|s| !s.is_empty())
-}
-
-fn csv_error(e: &csv::Error, name: &str) -> Error {
-    let what = match e.kind() {
-        csv::ErrorKind::Deserialize { err, .. } => match err.field() {
-            Some(n) => format!("field {}: {}", n + 1, err.kind()),
-            None => err.kind().to_string(),
-        },
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("{len} fields where the header names {expected_len}")
-        }
-        csv::ErrorKind::Utf8 { .. } => "is not UTF-8 text".to_owned(),
-        _ => e.to_string(),
-    };
-    let line = e.position().map_or(1, csv::Position::line);
-    Error::new(ErrorKind::Usage, what).source_name(format!("{name}:{line}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const TWO: &str = "[[host]]\nname = \"a\"\nmacs = [\"52:54:00:00:00:01\", \"52:54:00:00:00:02\"]\n\
+    pub(super) const TWO: &str = "[[host]]\nname = \"a\"\nmacs = [\"52:54:00:00:00:01\", \"52:54:00:00:00:02\"]\n\
                        address = \"192.0.2.11/24\"\nrole = \"db\"\n\
                        [[host]]\nname = \"b.example.org\"\nmacs = [\"52:54:00:00:00:03\"]\ndisks = [\"sda\"]\n\
                        [role.db]\ngateway = \"192.0.2.1\"\nraid1 = true\nunattended = true\npackages = [\"postgresql\"]\n";
 
-    fn read(text: &str) -> Result<Hosts> {
+    pub(super) fn read(text: &str) -> Result<Hosts> {
         let (hosts, _) = Hosts::from_toml(text, "hosts.toml")?;
         hosts.check().map(|()| hosts)
     }
@@ -405,20 +316,6 @@ mod tests {
     }
 
     #[test]
-    fn a_table_says_the_same() {
-        let mut table = Hosts::default();
-        let rows = "hostname,macs,address,gateway,dns,disks,raid1,role\n\
-                    a,52:54:00:00:00:01;52:54:00:00:00:02,192.0.2.11/24,,,,,db\n\
-                    b.example.org,52:54:00:00:00:03,,,,sda,,\n";
-        table.add_csv(rows, "hosts.csv").expect("rows");
-        let hosts = read(TWO).expect("hosts");
-        for (x, y) in table.hosts.iter().zip(&hosts.hosts) {
-            assert_eq!(x, &Host { place: x.place.clone(), ..y.clone() });
-        }
-        assert_eq!(table.hosts[1].place, "hosts.csv:3");
-    }
-
-    #[test]
     fn slips_are_told_with_their_line() {
         let base = Profile::metal().expect("metal");
         for (from, to, words) in [
@@ -447,21 +344,5 @@ mod tests {
             assert!(e.to_string().contains(words), "{words}: {e}");
         }
         assert!(read("").is_err());
-    }
-
-    #[test]
-    fn slips_in_a_table_are_told_with_their_line() {
-        for (rows, words) in [
-            ("hostname,macs,colour\na,52:54:00:00:00:01,red\n", "hosts.csv:2: "),
-            ("hostname,macs\na,52:54:00:00:00:01\nb,52:54\n", "hosts.csv:3: \"52:54\" is no MAC"),
-            ("hostname\na\n", "macs"),
-            ("hostname,macs\na,b,c\n", "hosts.csv:2: 3 fields where the header names 2"),
-            ("hostname,macs,raid1\na,52:54:00:00:00:01,perhaps\n", "hosts.csv:2: field 3"),
-            ("hostname,macs,gateway\na,52:54:00:00:00:01,192.0.2.1/24\n", "no IP address"),
-        ] {
-            let e = Hosts::default().add_csv(rows, "hosts.csv").expect_err(words);
-            assert!(e.to_string().contains(words), "{words}: {e}");
-            assert!(e.hint_text().is_some());
-        }
     }
 }
