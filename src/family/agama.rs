@@ -6,7 +6,7 @@
 //! hear it, so without `unattended` no profile is named.
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, Aspect, BASE, Body, Cover, Draft, Facts, Hosted, Layer, Made};
+use super::draft::{ArgOp, Aspect, BASE, Body, Cover, Disks, Draft, Facts, Hosted, Layer, Made};
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::agama::Agama;
@@ -31,12 +31,14 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         initrd: _,
     } = profile;
 
+    let starts = ["inst.auto", "inst.auto_insecure", "inst.script", "inst.install", "agama.auto"];
+    super::take_out(facts, |key| starts.contains(&key), draft);
     source(facts, install, draft)?;
     console::say(console, Target::Answers, draft);
     installer_network(network, install.hostname.as_deref(), draft);
     answer_file(facts, profile, draft)?;
     if facts.own_answers.is_none() && *unattended {
-        draft.note(wiped(&install.disk));
+        draft.wipe(which(&install.disk));
     }
     draft.note(
         "Agama is used from a browser, whose URL stands on the serial console, or by the command agama \
@@ -108,9 +110,11 @@ fn answer_file(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()
     let (name, text, reason) = match &facts.own_answers {
         // The name's end tells the language: .json, .jsonnet, .xml.
         Some((name, bytes)) => {
-            draft.note(format!(
-                "{name} is used as it is: consoles, bond and disks of the installed system are its affair."
-            ));
+            super::own_file(facts, name, profile, &["install.mirror"], draft);
+            // Without `unattended` nothing names it to Agama.
+            if profile.unattended {
+                draft.disks = Disks::AsOwn { file: name.clone() };
+            }
             let end = name.rsplit_once('.').map_or("json", |(_, end)| end);
             (format!("agama.{end}"), bytes.clone(), format!("your own {name}"))
         }
@@ -121,7 +125,6 @@ fn answer_file(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()
     };
     let path = TreePath::new(format!("answers/{name}"))?;
     draft.beside.push(Made { path, body: Body::Bytes(text), mode: 0o600, reason });
-    draft.arg(ArgOp::Remove("inst.auto".into()), "it begins to install");
     if profile.unattended {
         let arg = format!("inst.auto={BASE}answers/{name}");
         draft.arg(ArgOp::Set(arg), "the answers lie beside boot.ipxe, and Agama begins at once");
@@ -202,18 +205,13 @@ fn heed_limits(install: &Install, draft: &mut Draft) {
     }
 }
 
-fn wiped(disk: &Disk) -> String {
+/// Which disks are wiped.
+fn which(disk: &Disk) -> String {
     let min = Disk::MIN_GIB;
     match (&disk.devices[..], disk.raid1) {
-        ([], false) => {
-            format!(
-                "WIPED without a question: the smallest drive of {min} GiB or more, a stick too."
-            )
-        }
-        ([], true) => format!(
-            "WIPED without a question: the two smallest drives of {min} GiB or more, sticks too."
-        ),
-        _ => super::wiped(disk),
+        ([], false) => format!("the smallest drive of {min} GiB or more, a stick too"),
+        ([], true) => format!("the two smallest drives of {min} GiB or more, sticks too"),
+        _ => disk.words(),
     }
 }
 

@@ -5,7 +5,9 @@
 //! need no URL. That hides nothing: `initrd.img` is served to all who ask.
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, Aspect, BASE, Body, Cover, Draft, Facts, KickstartLine, Layer, Made};
+use super::draft::{
+    ArgOp, Aspect, BASE, Body, Cover, Disks, Draft, Facts, KickstartLine, Layer, Made,
+};
 use crate::content::path::TreePath;
 use crate::error::{Error, Result};
 use crate::format::answers::grub_defaults;
@@ -22,6 +24,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         profile;
     let Network { bond, address: _ } = network;
 
+    super::take_out(facts, |key| matches!(key, "ks" | "inst.ks"), draft);
     source(facts, install, draft);
     console::say(console, Target::Answers, draft);
     if *text {
@@ -43,7 +46,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     }
     answer_file(facts, profile, draft)?;
     if *unattended && facts.own_answers.is_none() {
-        draft.note(super::wiped(&install.disk));
+        draft.wipe(install.disk.words());
         super::mirror_unproven(&install.disk, "kickstart's", "", draft);
     }
     console::extra(extra_args, draft);
@@ -104,9 +107,8 @@ fn answer_file(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()
     let way = draft.deliver(facts, &ways)?;
     let (text, reason) = match &facts.own_answers {
         Some((name, bytes)) => {
-            draft.note(format!(
-                "{name} is used as it is: consoles, bond and disks of the installed system are its affair."
-            ));
+            super::own_file(facts, name, profile, &["install.mirror"], draft);
+            draft.disks = Disks::AsOwn { file: name.clone() };
             (bytes.clone(), format!("your own {name}"))
         }
         None => {

@@ -38,6 +38,8 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     let image = facts.hosted.files.first().ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "there is no LiveOS/squashfs.img on this medium")
     })?;
+    // Fedora's livesys hands it to Anaconda.
+    super::take_out(facts, |key| matches!(key, "ks" | "inst.ks"), draft);
     draft.hosted = Hosted::only(vec![image.clone()]);
     draft.arg(ArgOp::Remove("rd.live.check".into()), "there is no disc to check");
     for word in ["iso-scan/filename", "rd.live.dir", "rd.live.squashimg"] {

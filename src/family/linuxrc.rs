@@ -7,7 +7,7 @@
 //! iPXE, GRUB and the kernel.
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, Aspect, BASE, Body, Cover, Draft, Facts, Hosted, Layer, Made};
+use super::draft::{ArgOp, Aspect, BASE, Body, Cover, Disks, Draft, Facts, Hosted, Layer, Made};
 use crate::content::path::TreePath;
 use crate::error::Result;
 use crate::format::answers::grub_defaults;
@@ -18,6 +18,8 @@ use crate::model::network::{Bond, Network};
 use crate::model::profile::{Delivery, Install, Profile};
 
 const OWN: &str = "your own autoinst.xml is used as it is";
+/// Words that name answers, or a file that could say any other word.
+const INSTALLS: [&str; 4] = ["autoyast", "autoyast2", "autoupgrade", "info"];
 const UNPROVEN: &str = "(from linuxrc's source; not booted here)";
 
 pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
@@ -25,6 +27,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         profile;
     let Network { bond, address: _ } = network;
 
+    super::take_out(facts, |key| INSTALLS.contains(&&*plain(key)), draft);
     source(facts, install, draft);
     console::say(console, Target::Answers, draft);
     draft.arg(ArgOp::Remove("showopts".into()), "it is for a menu that is not there");
@@ -40,7 +43,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     answer_file(facts, profile, draft)?;
     if facts.own_answers.is_none() {
         if *unattended {
-            draft.note(super::wiped(&install.disk));
+            draft.wipe(install.disk.words());
             let lacks = "It has no swap, and under UEFI only its first disk starts: copy that disk's boot \
                          partition to the other's.";
             super::mirror_unproven(&install.disk, "AutoYaST's", lacks, draft);
@@ -57,6 +60,11 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     Ok(())
 }
 
+/// As linuxrc compares words.
+fn plain(key: &str) -> String {
+    key.chars().filter(|c| !"-_.".contains(*c)).map(|c| c.to_ascii_lowercase()).collect()
+}
+
 /// Where the installation system and the packages come from.
 fn source(facts: &Facts, install: &Install, draft: &mut Draft) {
     draft.arg(ArgOp::Remove("instsys".into()), "it lies in the install source");
@@ -70,6 +78,7 @@ fn source(facts: &Facts, install: &Install, draft: &mut Draft) {
     match &install.mirror {
         Some(m) => {
             draft.hosted = Hosted::default();
+            super::take_out(facts, |key| plain(key) == "install", draft);
             let slash = if m.ends_with('/') { "" } else { "/" };
             let why = "installation system and packages come from the profile's mirror";
             draft.arg(ArgOp::Set(format!("install={m}{slash}")), why);
@@ -80,6 +89,7 @@ fn source(facts: &Facts, install: &Install, draft: &mut Draft) {
         }
         None if in_paths("root") => {
             draft.hosted = facts.hosted.clone();
+            super::take_out(facts, |key| plain(key) == "install", draft);
             draft.arg(
                 ArgOp::Set(format!("install={BASE}repo/")),
                 "installation system and packages come from the hosted tree",
@@ -158,9 +168,8 @@ fn answer_file(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()
     let way = draft.deliver(facts, &ways)?;
     let (text, reason) = match &facts.own_answers {
         Some((name, bytes)) => {
-            draft.note(format!(
-                "{name} is used as it is: consoles, bond and disks of the installed system are its affair."
-            ));
+            super::own_file(facts, name, profile, &["install.mirror"], draft);
+            draft.disks = Disks::AsOwn { file: name.clone() };
             (bytes.clone(), format!("your own {name}"))
         }
         None => {

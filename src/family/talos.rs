@@ -30,6 +30,9 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     } = profile;
     let Network { bond, address: _ } = network;
 
+    // talos.config, .config.inline and the like; talos.experimental.wipe wipes at every start.
+    let acts = |key: &str| key.starts_with("talos.config") || key == "talos.experimental.wipe";
+    super::take_out(facts, acts, draft);
     draft.hosted = Hosted::default();
     console::say(console, Target::Answers, draft);
     draft.arg(ArgOp::Set("talos.platform=metal".into()), "no cloud is asked for anything");
@@ -48,7 +51,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         }
     }
     match &facts.own_answers {
-        Some((name, bytes)) => own(facts, name, bytes, *unattended, draft)?,
+        Some(own_file) => own(facts, own_file, profile, draft)?,
         None => patch(profile, draft)?,
     }
     unsaid(facts, *unattended, install, draft);
@@ -59,21 +62,27 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
 }
 
 /// Talos installs as soon as it has a configuration: it gets one only where that is wished for.
-fn own(facts: &Facts, name: &str, bytes: &[u8], unattended: bool, draft: &mut Draft) -> Result<()> {
+fn own(
+    facts: &Facts,
+    (name, bytes): &(String, Vec<u8>),
+    profile: &Profile,
+    draft: &mut Draft,
+) -> Result<()> {
+    super::own_file(facts, name, profile, &[], draft);
     draft.beside.push(Made {
         path: TreePath::new(CONFIG)?,
-        body: Body::Bytes(bytes.to_vec()),
+        body: Body::Bytes(bytes.clone()),
         mode: 0o600,
         reason: format!("your own {name}"),
     });
     draft.warn(format!(
         "{name} holds the cluster's secrets: whoever can fetch the tree can read them."
     ));
-    if unattended {
+    if profile.unattended {
         draft.deliver(facts, &[(Delivery::Url, "it is too long for the command line")])?;
         let arg = format!("talos.config={BASE}{CONFIG}");
         draft.arg(ArgOp::Set(arg), "the configuration lies beside boot.ipxe");
-        draft.note(format!("WIPED without a question: the disk that {name} names."));
+        draft.wipe(format!("the disk that {name} names"));
     } else {
         draft.note(format!(
             "Talos installs as soon as it has a configuration, so that it does not get {name}: it waits \

@@ -37,7 +37,9 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         ArgOp::Set(format!("fetch={BASE}{MEDIUM}")),
         "the whole medium comes over HTTP into memory",
     );
-    draft.arg(ArgOp::Set(live_boot::ip_word(address)?), "network for fetch");
+    let ip = live_boot::ip_word(address, draft);
+    draft.arg(ArgOp::Set(ip), "network for fetch");
+    super::wants_plain_http(facts, live_boot::NO_TLS, draft);
     draft.in_initrd.push(Made::text(
         "scripts/live-bottom/ORDER".parse()?,
         include_str!("../../templates/truenas-cdrom.sh"),

@@ -7,6 +7,7 @@ use super::overlay::{Folder, Laid};
 use super::{Chosen, Inputs, Origin, Planned, Role, add};
 use crate::content::Content;
 use crate::content::path::TreePath;
+use crate::content::tree::NodeKind;
 use crate::error::Result;
 use crate::family::draft::{BASE, Body, Draft, Made};
 use crate::format::{cpio, grub, initrd, ipxe};
@@ -189,7 +190,10 @@ impl<'a> Initrds<'a> {
             [one] if ours.is_empty() => one.origin.clone(),
             _ => Origin::Extended { path, added, folders, bytes: content.len() - was },
         };
-        Ok(Planned { content, origin, reasons, role: Role::Payload, mode: 0o644, mtime: None })
+        // What is closed to others in there is not open to them out here.
+        let closed = |e: &cpio::Entry| matches!(e.kind, NodeKind::File(_)) && e.mode & 0o077 == 0;
+        let mode = if ours.iter().any(closed) { 0o600 } else { 0o644 };
+        Ok(Planned { content, origin, reasons, role: Role::Payload, mode, mtime: None })
     }
 }
 
