@@ -110,6 +110,8 @@ pub(super) struct Initrds<'a> {
     media: &'a Media,
     folders: &'a [Folder],
     pieces: Vec<Piece>,
+    /// True where answers may hold a secret: a password's hash, or what the operator wrote.
+    secret: bool,
     /// What the recipe wanted gone, and went.
     dropped: Vec<TreePath>,
     /// Their bytes.
@@ -121,7 +123,7 @@ pub(super) struct Initrds<'a> {
 impl<'a> Initrds<'a> {
     /// The entry's, and the medium's others that the family wants; without what must go.
     pub fn of(inputs: &'a Inputs, start: &Start, draft: &Draft) -> Result<Self> {
-        let Inputs { media, target, recipe, .. } = inputs;
+        let Inputs { media, target, recipe, profile, .. } = inputs;
         let mut pieces = start.initrds.clone();
         for (path, reason) in &draft.more_initrds {
             let content = media.tree.file(path)?.clone();
@@ -130,7 +132,10 @@ impl<'a> Initrds<'a> {
         }
         let theirs: Vec<Content> = pieces.iter().map(|i| i.content.clone()).collect();
         let (vendor, dropped, inside) = without(theirs, &recipe.initrd.drop)?;
-        Ok(Initrds { media, folders: &target.folders, pieces, dropped, vendor, inside })
+        let hash = profile.install.root_password_hash.is_some();
+        let secret = hash || target.answers.is_some() || !target.own_answers.is_empty();
+        let folders = &target.folders;
+        Ok(Initrds { media, folders, pieces, secret, dropped, vendor, inside })
     }
 
     /// What is in them. To unpack them takes a second, so it is done once, and only if somebody asks.
@@ -190,9 +195,11 @@ impl<'a> Initrds<'a> {
             [one] if ours.is_empty() => one.origin.clone(),
             _ => Origin::Extended { path, added, folders, bytes: content.len() - was },
         };
-        // What is closed to others in there is not open to them out here.
+        // What is closed to others in there is not open to them out here: the operator's files, and
+        // answers with a secret in them. Without one any web server may serve it.
         let closed = |e: &cpio::Entry| matches!(e.kind, NodeKind::File(_)) && e.mode & 0o077 == 0;
-        let mode = if ours.iter().any(closed) { 0o600 } else { 0o644 };
+        let from = if self.secret { 0 } else { files.len() };
+        let mode = if ours[from..].iter().any(closed) { 0o600 } else { 0o644 };
         Ok(Planned { content, origin, reasons, role: Role::Payload, mode, mtime: None })
     }
 }
