@@ -123,7 +123,7 @@ fn medium_words(name: &str, unattended: bool) -> String {
         writeln!(out, "{name}: {v:?}").unwrap();
     };
     set(&mut out, "RAM in MiB", &draft.ram_mib);
-    set(&mut out, "unattended", &draft.unattended.unwrap_or(unattended));
+    writeln!(out, "disks: {}", draft.disks).unwrap();
     let mut coverage = draft.coverage.clone();
     coverage.sort_by_key(|c| (c.layer, c.aspect));
     for c in coverage {

@@ -69,7 +69,8 @@ fn starts(a: &Boot) -> Result<Vec<Start>> {
     }
     if !a.drive.is_empty() {
         return Err(Error::usage("--as is for an ISO, and this is a folder")
-            .source_name(a.source.display()));
+            .source_name(a.source.display())
+            .hint("a tree is booted from the network, or with --from-disk what it installed"));
     }
     Ok(vec![if a.from_disk { Start::Disk } else { Start::Network }])
 }

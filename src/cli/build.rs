@@ -1,9 +1,9 @@
 //! `plan` and `build`.
 
+use super::Outcome;
 use super::args::{Build, PlanArgs};
 use super::resolve::{self, Wish};
 use super::term::{self, Bar};
-use super::{Outcome, doubts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::Media;
 use crate::media::bootdocs::BootDocs;
@@ -74,9 +74,7 @@ fn plans(wish: &mut Wish, to: Option<&Path>) -> Result<Vec<Bound>> {
             profile: &wish.profile,
             target: &target,
         });
-        let mut plan = plan.map_err(|e| e.source_name(&media.name))?;
-        plan.notes.extend(doubts::of(wish, recipe)?);
-        all.push((plan, out));
+        all.push((plan.map_err(|e| e.source_name(&media.name))?, out));
     }
     Ok(all)
 }
@@ -203,15 +201,12 @@ fn report(plan: &Plan, done: &publish::Done, out: &Path) -> String {
     for n in plan.notes.iter().filter(|n| n.warning) {
         s.push_str(&format!("warning: {}\n", term::safe(&n.text)));
     }
-    let wiped = plan.hosts.iter().filter(|h| h.unattended).count();
-    if wiped > 0 {
-        s.push_str(&format!(
-            "unattended: {wiped} of {} hosts are WIPED without a question when they boot it; \
-             any other machine is left alone\n",
-            plan.hosts.len()
-        ));
-    } else if plan.unattended {
-        s.push_str("unattended: a machine that boots it is WIPED without a question\n");
+    if plan.disks.at_risk() {
+        let others = match plan.hosts.is_empty() {
+            true => "",
+            false => "; any other machine is left alone",
+        };
+        s.push_str(&format!("disks when it is booted: {}{others}\n", render::disks(plan)));
     }
     s.push_str(&format!(
         "Host the folder on any web server; machines of both firmwares boot its boot.ipxe:\n  \

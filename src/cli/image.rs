@@ -13,9 +13,9 @@ use crate::family::draft::Route;
 use crate::format::isomd5::{self, Implanted};
 use crate::format::patch::Patch;
 use crate::media::{self, Media};
+use crate::plan::Inputs;
 use crate::plan::image::{self, ImagePlan, Md5, Sum};
 use crate::plan::render::human;
-use crate::plan::Inputs;
 use crate::publish::Progress;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -190,9 +190,12 @@ fn apply(a: &Apply) -> Result<Outcome> {
     if let Some(want) = patch.header.base.sha256
         && digest(&base, "base")? != want
     {
-        return Err(Error::new(ErrorKind::Conflict, format!("its SHA-256 is not {want}, which the patch is for"))
-            .source_name(a.base.display())
-            .hint("take the very image that the patch was made from"));
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            format!("its SHA-256 is not {want}, which the patch is for"),
+        )
+        .source_name(a.base.display())
+        .hint("take the very image that the patch was made from"));
     }
     let new = patch.apply(&base).map_err(|e| e.source_name(a.base.display()))?;
     let mut out = Out::open(Some(&a.output))?;
@@ -208,15 +211,20 @@ fn apply(a: &Apply) -> Result<Outcome> {
         other => copy::to_writer(&new, other, want.is_some(), &watch)?,
     };
     if want != got {
-        return Err(Error::new(ErrorKind::Corrupt, "the result is not what the patch was made for")
-            .source_name(a.base.display())
-            .hint("the base is damaged, or another image"));
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            "the result is not what the patch was made for",
+        )
+        .source_name(a.base.display())
+        .hint("the base is damaged, or another image"));
     }
     out.done(Some(&a.output)).map_err(|e| e.source_name(a.output.display()))?;
     bar.end();
     let checked = match want {
         Some(d) => format!("SHA-256 of base and result agree: {d}"),
-        None => "what the patch replaces agrees; made with --digests, the whole would be checked".into(),
+        None => {
+            "what the patch replaces agrees; made with --digests, the whole would be checked".into()
+        }
     };
     let size = human(patch.header.result.size);
     tell(Some(&a.output), &format!("{}: {size}\n{checked}\n", a.output.display()));
@@ -239,7 +247,8 @@ fn undo(a: &Undo) -> Result<Outcome> {
     }
     out.done(Some(&a.output)).map_err(|e| e.source_name(a.output.display()))?;
     bar.end();
-    let text = format!("{}: the vendor's image again, {}\n", a.output.display(), human(vendor.len()));
+    let text =
+        format!("{}: the vendor's image again, {}\n", a.output.display(), human(vendor.len()));
     tell(Some(&a.output), &text);
     Ok(Outcome::Done)
 }
@@ -278,8 +287,8 @@ pub(super) fn report(plan: &ImagePlan, to: &Path) -> String {
     for n in plan.notes.iter().filter(|n| n.warning) {
         s.push_str(&format!("warning: {}\n", term::safe(&n.text)));
     }
-    if plan.unattended {
-        s.push_str("unattended: a machine that boots it is WIPED without a question\n");
+    if plan.disks.at_risk() {
+        s.push_str(&format!("disks when it is booted: {}\n", plan.disks));
     }
     s + &format!(
         "Prove it:  isowright boot {}\nTake it back:  isowright image undo {} -o vendor.iso\n",

@@ -3,6 +3,7 @@
 use super::args::Index;
 use super::{Outcome, resolve, term};
 use crate::error::{Error, ErrorKind, Result};
+use crate::family::draft::Disks;
 use crate::plan;
 use crate::publish::dir::DirSink;
 use crate::publish::manifest::Manifest;
@@ -48,7 +49,11 @@ pub fn run(a: &Index) -> Result<Outcome> {
 fn menu(trees: &[(String, Manifest)]) -> Result<String> {
     let mut s = String::from("#!ipxe\nmenu isowright\n");
     for (i, (_, m)) in trees.iter().enumerate() {
-        let wipes = if m.unattended { " - WIPES THE DISKS" } else { "" };
+        let wipes = match &m.disks {
+            Disks::AsOwn { .. } => " - MAY WIPE THE DISKS",
+            _ if m.unattended => " - WIPES THE DISKS",
+            _ => "",
+        };
         let _ = writeln!(s, "item tree{i} {}{wipes}", plan::printable(&m.title));
     }
     s.push_str("item next Next boot device\nchoose --default next --timeout 60000 tree || goto next\ngoto ${tree}\n");

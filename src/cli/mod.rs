@@ -4,7 +4,6 @@ pub mod args;
 mod boot;
 mod build;
 mod docs;
-mod doubts;
 mod extract;
 mod image;
 mod index;

@@ -10,7 +10,7 @@
 
 use super::console::{self, Target};
 use super::draft::{
-    ArgOp, Aspect, BASE, Body, Cover, Draft, FOLDER, Facts, Hosted, Layer, Made, Route, Sums,
+    ArgOp, Aspect, BASE, Body, Cover, Disks, Draft, FOLDER, Facts, Hosted, Layer, Made, Route, Sums,
 };
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
@@ -36,6 +36,8 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         initrd: _,
     } = profile;
 
+    let starts = ["inst.auto", "inst.auto_insecure", "inst.script", "inst.install", "agama.auto"];
+    super::take_out(facts, |key| starts.contains(&key), draft);
     match facts.route {
         Route::Network => source(facts, install, draft)?,
         Route::Medium => from_medium(facts, install, draft),
@@ -44,7 +46,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     installer_network(network, install.hostname.as_deref(), draft);
     answer_file(facts, profile, draft)?;
     if facts.own_answers.is_none() && *unattended {
-        draft.note(wiped(&install.disk));
+        draft.wipe(which(&install.disk));
     }
     draft.note(
         "Agama is used from a browser, whose URL stands on the serial console, or by the command agama \
@@ -139,9 +141,11 @@ fn answer_file(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()
     let (name, text, reason) = match &facts.own_answers {
         // The name's end tells the language: .json, .jsonnet, .xml.
         Some((name, bytes)) => {
-            draft.note(format!(
-                "{name} is used as it is: consoles, bond and disks of the installed system are its affair."
-            ));
+            super::own_file(facts, name, profile, &["install.mirror"], draft);
+            // Without `unattended` nothing names it to Agama.
+            if profile.unattended {
+                draft.disks = Disks::AsOwn { file: name.clone() };
+            }
             let end = name.rsplit_once('.').map_or("json", |(_, end)| end);
             (format!("agama.{end}"), bytes.clone(), format!("your own {name}"))
         }
@@ -152,7 +156,6 @@ fn answer_file(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()
     };
     let path = TreePath::new(&name)?;
     draft.place(way, Made { path, body: Body::Bytes(text), mode: 0o600, reason })?;
-    draft.arg(ArgOp::Remove("inst.auto".into()), "it begins to install");
     let (url, why, place) = match way {
         Delivery::Medium => {
             let url = format!("file://{LIVE}/{FOLDER}/{name}");
@@ -245,18 +248,13 @@ fn heed_limits(install: &Install, draft: &mut Draft) {
     }
 }
 
-fn wiped(disk: &Disk) -> String {
+/// Which disks are wiped.
+fn which(disk: &Disk) -> String {
     let min = Disk::MIN_GIB;
     match (&disk.devices[..], disk.raid1) {
-        ([], false) => {
-            format!(
-                "WIPED without a question: the smallest drive of {min} GiB or more, a stick too."
-            )
-        }
-        ([], true) => format!(
-            "WIPED without a question: the two smallest drives of {min} GiB or more, sticks too."
-        ),
-        _ => super::wiped(disk),
+        ([], false) => format!("the smallest drive of {min} GiB or more, a stick too"),
+        ([], true) => format!("the two smallest drives of {min} GiB or more, sticks too"),
+        _ => disk.words(),
     }
 }
 

@@ -7,7 +7,9 @@
 //! an overlay from the root of any device (nlplug-findfs). The netboot initramfs knows the signature of its own modloop, not the medium's.
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, Aspect, BASE, Body, Cover, Draft, Facts, Hosted, Layer, Made, Route};
+use super::draft::{
+    ArgOp, Aspect, BASE, Body, Cover, Disks, Draft, Facts, Hosted, Layer, Made, Route,
+};
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::alpine::Alpine;
@@ -33,9 +35,13 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         initrd: _,
     } = profile;
     let Network { bond, address } = network;
+    super::take_out(facts, |key| matches!(key, "apkovl" | "ds"), draft);
     if facts.from_network() {
         source(facts, draft)?;
-        draft.arg(ArgOp::Set(ip_word(address)?), "network for packages and modules");
+        let why = "the initramfs has no authorities to hold a certificate against";
+        super::wants_plain_http(facts, why, draft);
+        let ip = ip_word(address, draft);
+        draft.arg(ArgOp::Set(ip), "network for packages and modules");
     }
     answer(facts, profile, draft)?;
     console::say(console, Target::Answers, draft);
@@ -45,9 +51,13 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
             "Until then one port works alone: {ONE_PORT}. Set LACP fallback on the switch."
         ));
     }
-    if *unattended && facts.own_answers.is_none() {
-        draft.note(super::wiped(&install.disk));
-        super::mirror_unproven(&install.disk, "setup-disk's", "", draft);
+    match &facts.own_answers {
+        _ if !unattended => {}
+        Some((file, _)) => draft.disks = Disks::AsOwn { file: file.clone() },
+        None => {
+            draft.wipe(install.disk.words());
+            super::mirror_unproven(&install.disk, "setup-disk's", "", draft);
+        }
     }
     draft.ram_mib = facts.ram_mib;
     cover(facts, profile, draft);
@@ -92,12 +102,13 @@ fn source(facts: &Facts, draft: &mut Draft) -> Result<()> {
 }
 
 /// The initramfs' own reading of the kernel's `ip=`: IPv4, and two name servers.
-fn ip_word(address: &Address) -> Result<String> {
-    Ok(match address {
+fn ip_word(address: &Address, draft: &mut Draft) -> String {
+    match address {
         Address::Dhcp => "ip=dhcp".into(),
         Address::Static { address, .. } if address.addr.is_ipv6() => {
-            return Err(Error::unsupported("Alpine's initramfs takes no fixed IPv6 address")
-                .hint("use method = \"dhcp\", or an IPv4 address"));
+            let why = "Alpine's initramfs takes no fixed IPv6 address, only a lease";
+            draft.cannot("network.address", why);
+            "ip=dhcp".into()
         }
         Address::Static { address, gateway, dns } => {
             let gateway = gateway.as_ref().map(IpAddr::to_string).unwrap_or_default();
@@ -105,7 +116,7 @@ fn ip_word(address: &Address) -> Result<String> {
                 dns.iter().filter(|d| d.is_ipv4()).take(2).map(|d| format!(":{d}")).collect();
             format!("ip={}::{gateway}:{}:::none{dns}", address.addr, address.netmask())
         }
-    })
+    }
 }
 
 /// The overlay with the answers in it.
@@ -128,9 +139,9 @@ fn answer(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
     let repositories = repositories(facts, mirror.as_deref(), draft);
     let own = facts.own_answers.as_ref();
     if let Some((name, _)) = own {
-        draft.note(format!(
-            "{name} is used as it is: disks, packages and consoles of the installed system are its affair, and whether it reboots."
-        ));
+        // setup-disk copies the overlay's own files: who may log in, and the network.
+        let heeds = ["install.root_password_hash", "install.ssh_keys"];
+        super::own_file(facts, name, profile, &heeds, draft);
     } else if !profile.unattended {
         draft.note("To install, run setup-alpine -f /etc/isowright/answers on the console: it asks for the disk.");
     }

@@ -10,7 +10,8 @@
 
 use super::console::{self, Target};
 use super::draft::{
-    ArgOp, Aspect, BASE, Body, Cover, Draft, FOLDER, Facts, KickstartLine, Layer, Made, Route, Sums,
+    ArgOp, Aspect, BASE, Body, Cover, Disks, Draft, FOLDER, Facts, KickstartLine, Layer, Made,
+    Route, Sums,
 };
 use crate::content::path::TreePath;
 use crate::error::Result;
@@ -28,6 +29,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         profile;
     let Network { bond, address: _ } = network;
 
+    super::take_out(facts, |key| matches!(key, "ks" | "inst.ks"), draft);
     source(facts, install, draft);
     console::say(console, Target::Answers, draft);
     if *text {
@@ -49,7 +51,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     }
     answer_file(facts, profile, draft)?;
     if *unattended && facts.own_answers.is_none() {
-        draft.note(super::wiped(&install.disk));
+        draft.wipe(install.disk.words());
         super::mirror_unproven(&install.disk, "kickstart's", "", draft);
     }
     console::extra(extra_args, draft);
@@ -124,9 +126,8 @@ fn answer_file(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()
     let way = draft.deliver(facts, &ways)?;
     let (text, reason) = match &facts.own_answers {
         Some((name, bytes)) => {
-            draft.note(format!(
-                "{name} is used as it is: consoles, bond and disks of the installed system are its affair."
-            ));
+            super::own_file(facts, name, profile, &["install.mirror"], draft);
+            draft.disks = Disks::AsOwn { file: name.clone() };
             (bytes.clone(), format!("your own {name}"))
         }
         None => {

@@ -7,7 +7,7 @@
 //! with autorun".
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, BASE, Body, Draft, FOLDER, Facts, Hosted, Made};
+use super::draft::{ArgOp, BASE, Body, Disks, Draft, FOLDER, Facts, Hosted, Made};
 use super::live;
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
@@ -31,10 +31,15 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         initrd: _,
     } = profile;
     let Network { bond: _, address } = network;
+    // Those of SystemRescue's autorun, of Arch, and of the cloud-init in it.
+    let starts = ["script", "ar_source", "ds", "cloud-config-url"];
+    super::take_out(facts, |key| starts.contains(&key), draft);
     if facts.from_network() {
         image(facts, draft)?;
-        let why = "network for the image; without it nothing is fetched";
-        draft.arg(ArgOp::Set(ip_word(address)?), why);
+        let why = "the initrd has no authorities to hold a certificate against";
+        super::wants_plain_http(facts, why, draft);
+        let ip = ip_word(address, draft);
+        draft.arg(ArgOp::Set(ip), "network for the image; without it nothing is fetched");
         if *address != Address::Dhcp {
             draft.warn(
                 "The fixed address holds until the image is there; the live system asks for a lease.",
@@ -52,7 +57,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     let why = if facts.from_network() { ONE_PORT } else { live::no_network(facts) };
     let row = live::one_port(network, why, draft);
     match &facts.own_answers {
-        Some((name, script)) => own_script(facts, name, script, draft)?,
+        Some(own) => own_script(facts, own, profile, draft)?,
         None => super::cannot_install(*unattended, install, &["hostname"], BY_HAND, facts, draft),
     }
     draft.ram_mib = facts.ram_mib;
@@ -107,12 +112,12 @@ fn base_folder(image: &TreePath) -> Option<String> {
 }
 
 /// klibc's ipconfig: client, server, gateway, mask, host, port, protocol, name servers.
-fn ip_word(address: &Address) -> Result<String> {
-    Ok(match address {
+fn ip_word(address: &Address, draft: &mut Draft) -> String {
+    match address {
         Address::Dhcp => "ip=dhcp".into(),
         Address::Static { address, .. } if address.addr.is_ipv6() => {
-            return Err(Error::unsupported("archiso takes no fixed IPv6 address")
-                .hint("use method = \"dhcp\", or an IPv4 address"));
+            draft.cannot("network.address", "archiso takes no fixed IPv6 address, only a lease");
+            "ip=dhcp".into()
         }
         Address::Static { address, gateway, dns } => {
             let gateway = gateway.as_ref().map(IpAddr::to_string).unwrap_or_default();
@@ -120,11 +125,16 @@ fn ip_word(address: &Address) -> Result<String> {
                 dns.iter().filter(|d| d.is_ipv4()).take(2).map(|d| format!(":{d}")).collect();
             format!("ip={}::{gateway}:{}:::none{}", address.addr, address.netmask(), dns.concat())
         }
-    })
+    }
 }
 
 /// The operator's own script: `script=` on Arch, a file `autorun` on SystemRescue.
-fn own_script(facts: &Facts, name: &str, script: &[u8], draft: &mut Draft) -> Result<()> {
+fn own_script(
+    facts: &Facts,
+    (name, script): &(String, Vec<u8>),
+    profile: &Profile,
+    draft: &mut Draft,
+) -> Result<()> {
     let ways = [
         (Delivery::Medium, "the live system runs it from there"),
         (Delivery::Url, "the live system fetches it and runs it"),
@@ -150,12 +160,12 @@ fn own_script(facts: &Facts, name: &str, script: &[u8], draft: &mut Draft) -> Re
             ("answers/script".into(), vec![(format!("script={BASE}answers/script"), once)])
         }
     };
-    draft.note(format!(
-        "{name} runs as root in the live system: disks and settings are its affair."
-    ));
+    draft.note(format!("{name} runs as root in the live system."));
+    super::own_file(facts, name, profile, &["console"], draft);
+    draft.disks = Disks::AsOwn { file: name.to_owned() };
     let made = Made {
         path: TreePath::new(path)?,
-        body: Body::Bytes(script.to_vec()),
+        body: Body::Bytes(script.clone()),
         mode: 0o600,
         reason: format!("your own {name}"),
     };

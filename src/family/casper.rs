@@ -6,7 +6,8 @@
 
 use super::console::{self, Target};
 use super::draft::{
-    ArgOp, Aspect, BASE, Body, Cover, Draft, FOLDER, Facts, Hosted, Layer, MEDIUM, Made, Sums,
+    ArgOp, Aspect, BASE, Body, Cover, Disks, Draft, FOLDER, Facts, Hosted, Layer, MEDIUM, Made,
+    Sums,
 };
 use crate::content::path::TreePath;
 use crate::error::{Error, Result};
@@ -19,6 +20,9 @@ use std::net::IpAddr;
 
 const OWN: &str = "your own user-data is used as it is";
 const BY_HAND: &str = "set it by hand after the installation";
+/// Subiquity's, ubiquity's and cloud-init's words that name answers, or begin without a question.
+const INSTALLS: [&str; 5] =
+    ["autoinstall", "subiquity.autoinstallpath", "ds", "cloud-config-url", "automatic-ubiquity"];
 const FALLBACK: &str = "LACP fallback on the switch: one port then works alone";
 /// A flavour with Calamares, or a desktop of before 23.04.
 const TAKES_NONE: &str = "the installer on this medium takes no answers from the network";
@@ -77,6 +81,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         return Err(Error::unsupported("casper fetches its medium over HTTP from Ubuntu 19.10 on")
             .hint("the server medium with the Debian installer (ubuntu-18.04-server) can be netbooted"));
     }
+    super::take_out(facts, |key| INSTALLS.contains(&key), draft);
     if facts.from_network() {
         fetch(facts, network, draft);
     } else {
@@ -145,9 +150,7 @@ fn fetch(facts: &Facts, network: &Network, draft: &mut Draft) {
         let bootif = format!("BOOTIF=01-{}", mac.to_string().replace(':', "-"));
         draft.arg(ArgOp::Set(bootif), "the port that gets the address");
     }
-    if facts.base_url.as_deref().is_some_and(|u| u.starts_with("https:")) {
-        draft.warn("The tree's URL is https: casper's wget has no TLS before 20.10. Serve it by plain http.");
-    }
+    super::wants_plain_http(facts, "casper's wget has no TLS before 20.10", draft);
     if let Some(b) = &network.bond {
         draft.warn(format!(
             "Until the installer builds {} the medium comes over one port: casper knows no bonding, and its \
@@ -205,9 +208,8 @@ fn answers(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
     let way = draft.deliver(facts, &ways)?;
     let (user_data, reason) = match &facts.own_answers {
         Some((name, bytes)) => {
-            draft.note(format!(
-                "{name} is used as it is: bond, disks and consoles of the installed system are its affair."
-            ));
+            super::own_file(facts, name, profile, &["console"], draft);
+            draft.disks = Disks::AsOwn { file: name.clone() };
             (bytes.clone(), format!("your own {name}"))
         }
         None => {
@@ -228,7 +230,7 @@ fn answers(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
         let why = "subiquity then installs without asking whether to go on";
         draft.arg(ArgOp::Set("autoinstall".into()), why);
         if facts.own_answers.is_none() {
-            draft.note(super::wiped(&install.disk));
+            draft.wipe(install.disk.words());
         }
     } else if facts.own_answers.is_some() {
         draft.note(
@@ -261,9 +263,6 @@ fn by_url(facts: &Facts, seed: [(&str, Vec<u8>, &str); 3], draft: &mut Draft) ->
     let source = if year(facts) < 24 { "nocloud-net" } else { "nocloud" };
     let word = format!("ds={source};s={BASE}answers/");
     draft.arg(ArgOp::Set(word), "the answers lie beside boot.ipxe; the last slash must be there");
-    draft.note(
-        "The files in answers/ are for their owner alone: the web server must run as that user, or be let in.",
-    );
     Ok(())
 }
 

@@ -6,7 +6,7 @@
 //! else is fetched.
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, Aspect, BASE, Cover, Draft, Facts, Hosted, Layer, Note};
+use super::draft::{ArgOp, Aspect, BASE, Cover, Disks, Draft, Facts, Hosted, Layer, Note};
 use super::ignition::{self, Dialect};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::dracut;
@@ -57,6 +57,12 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     if facts.embedded_answers {
         embedded(*unattended, install, facts, draft);
     } else {
+        // coreos-installer's own words, and a configuration that could start it.
+        let installs = |key: &str| {
+            key.starts_with("coreos.inst")
+                || matches!(key, "ignition.config.url" | "coreos.config.url")
+        };
+        super::take_out(facts, installs, draft);
         configuration(facts, profile, draft)?;
     }
     console::extra(extra_args, draft);
@@ -94,7 +100,7 @@ fn embedded(unattended: bool, install: &Install, facts: &Facts, draft: &mut Draf
     if facts.own_answers.is_some() {
         draft.cannot("answers", why);
     }
-    draft.unattended = Some(true);
+    draft.disks = Disks::AsMedium;
     if unattended {
         draft.note(
             "Whether it installs without a question is the medium's own configuration's affair.",
@@ -130,6 +136,7 @@ fn configuration(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<
             "firstboot_args": firstboot,
         }),
         mirror: facts.own_answers.is_none(),
+        consoles: true,
     };
     if install.mirror.is_some() {
         draft.cannot("install.mirror", "the image that is installed comes with the live system");

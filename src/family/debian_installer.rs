@@ -2,12 +2,15 @@
 //! asks for them.
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, Aspect, BASE, Body, Cover, Draft, FOLDER, Facts, Layer, Made, Route};
+use super::draft::{
+    ArgOp, Aspect, BASE, Body, Cover, Disks, Draft, FOLDER, Facts, Layer, Made, Route,
+};
 use crate::content::path::TreePath;
 use crate::error::{Error, Result};
 use crate::format::answers::grub_defaults;
 use crate::format::kickstart::RootPassword;
 use crate::format::preseed::{Mirror, Preseed, STARTUP, STARTUP_PATH, bond_script};
+use crate::model::cmdline::Cmdline;
 use crate::model::console::Console;
 use crate::model::network::Network;
 use crate::model::profile::{Delivery, Install, Profile};
@@ -36,6 +39,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     for word in ["file", "preseed/file"] {
         draft.arg(ArgOp::Remove(word.into()), why);
     }
+    super::take_out(facts, |key| installs(key, &facts.entry), draft);
     console::say(console, Target::BehindDashes, draft);
     if console.len() > 1 {
         draft.note("With a preseed file the installer shows itself on the last console only.");
@@ -69,7 +73,9 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
                 _ => None,
             };
             deliver(network.as_deref(), bytes.clone(), &format!("your own {name}"), draft)?;
-            draft.note(format!("{name} is used as it is: mirror, bond and disks are its affair."));
+            // The installer copies what stands behind ---.
+            super::own_file(facts, name, profile, &["console"], draft);
+            draft.disks = Disks::AsOwn { file: name.clone() };
             if let Some(b) = bond.as_ref().filter(|_| network.is_none() && bonds(facts)) {
                 draft.note(format!(
                     "For the bond it may say: d-i preseed/early_command string sh /isowright/bond.sh, \
@@ -94,6 +100,21 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
 /// boot has them.
 fn bonds(facts: &Facts) -> bool {
     facts.from_network()
+}
+
+/// Whether a word of the medium's own entry hides questions, fetches answers or says how disks are
+/// partitioned: any question may stand on the command line, also behind its owner and a colon
+/// (preseed's env2debconf). `priority=low` and `medium` only ask more.
+fn installs(key: &str, entry: &Cmdline) -> bool {
+    let question = key.rsplit(':').next().unwrap_or(key);
+    let asks_more = || matches!(entry.get(key), Some("low" | "medium"));
+    match question {
+        "url" | "auto" | "classes" | "preseed-md5" => true,
+        "priority" | "debconf/priority" => !asks_more(),
+        _ => ["partman", "preseed/", "auto-install/", "mdadm/"]
+            .iter()
+            .any(|p| question.starts_with(p)),
+    }
 }
 
 fn made(draft: &mut Draft, path: &str, text: String, mode: u32, reason: &str) -> Result<()> {
@@ -237,7 +258,7 @@ fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Resul
     deliver(Some(&network), rest.into_bytes(), reason, draft)?;
     if let Some(script) = preseed.disk_script()? {
         made(draft, "isowright/disk.sh", script, 0o755, "chooses the disk")?;
-        draft.note(super::wiped(disk));
+        draft.wipe(disk.words());
     }
     let reason = "console, bond and keys of the installed system";
     made(draft, "isowright/late.sh", preseed.late_script()?, 0o755, reason)

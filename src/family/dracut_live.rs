@@ -35,6 +35,8 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         answers: _,
         initrd: _,
     } = profile;
+    // Fedora's livesys hands it to Anaconda.
+    super::take_out(facts, |key| matches!(key, "ks" | "inst.ks"), draft);
     match facts.route {
         Route::Network => image(facts, draft)?,
         Route::Medium => {

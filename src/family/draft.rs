@@ -72,6 +72,8 @@ pub struct Facts {
     pub base_url: Option<String>,
     /// The operator's own answer file for this family, if given: name and text.
     pub own_answers: Option<(String, Vec<u8>)>,
+    /// True where it is a template, so that the profile's values can stand in it.
+    pub own_is_template: bool,
     /// How answers must reach the installer, where the operator says so.
     pub delivery: Option<Delivery>,
     /// True where the tree serves many machines, each with answers of its own: by URL they need no
@@ -286,6 +288,54 @@ pub struct Delivered {
     pub reason: String,
 }
 
+/// What becomes of the disks of a machine that boots the tree, without anybody being asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "fate", rename_all = "kebab-case")]
+pub enum Disks {
+    /// Nothing until the operator says so.
+    #[default]
+    LeftAlone,
+    /// Nothing, though `unattended` was wished for: this system can't be told.
+    Unheeded,
+    /// Wiped.
+    Wiped {
+        /// Which, in words.
+        which: String,
+    },
+    /// What the operator's own answer file says, of which we know nothing.
+    AsOwn {
+        /// Its name.
+        file: String,
+    },
+    /// Wiped as the medium's own configuration says: it installs by itself, whatever the profile says.
+    AsMedium,
+}
+
+impl Disks {
+    /// True where a machine may lose its disks without a question.
+    pub fn at_risk(&self) -> bool {
+        !matches!(self, Disks::LeftAlone | Disks::Unheeded)
+    }
+}
+
+impl std::fmt::Display for Disks {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Disks::LeftAlone => f.write_str("left alone until the operator says so"),
+            Disks::Unheeded => {
+                f.write_str("left alone: unattended is not heeded, as the notes say")
+            }
+            Disks::Wiped { which } => write!(f, "WIPED without a question: {which}"),
+            Disks::AsOwn { file } => {
+                write!(f, "as your own {file} says, which may WIPE them without a question")
+            }
+            Disks::AsMedium => f.write_str(
+                "WIPED without a question: the medium installs by itself, as its own configuration says",
+            ),
+        }
+    }
+}
+
 /// A wish that an installer can't be told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unsaid {
@@ -403,9 +453,8 @@ pub struct Draft {
     pub ram_mib: u64,
     /// How answers reach the installer; none where there are none.
     pub delivery: Option<Delivered>,
-    /// Whether it installs without a question, where that is not as the profile says: a medium may
-    /// install by itself, and an installer may be unable to.
-    pub unattended: Option<bool>,
+    /// What becomes of the disks: set where the words are said that wipe them.
+    pub disks: Disks,
     /// What the installer can't be told: an error, or with `lenient` a warning.
     pub unsaid: Vec<Unsaid>,
     /// Notes.
@@ -496,11 +545,13 @@ impl Draft {
 
     /// A wish that this installer can't be told.
     pub fn cannot(&mut self, setting: impl Into<String>, why: impl Into<String>) {
-        let setting = setting.into();
-        if setting == "unattended" {
-            self.unattended = Some(false);
-        }
-        self.unsaid.push(Unsaid { setting, why: why.into() });
+        self.unsaid.push(Unsaid { setting: setting.into(), why: why.into() });
+    }
+
+    /// The disks are wiped without a question: `which`, in words.
+    pub fn wipe(&mut self, which: impl Into<String>) {
+        self.disks = Disks::Wiped { which: which.into() };
+        self.note(format!("{}.", self.disks));
     }
 
     /// Adds a note that is good to know.

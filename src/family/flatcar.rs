@@ -31,6 +31,8 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     } = profile;
     let Network { bond, address } = network;
 
+    let configures = |key: &str| key.ends_with("config.url") || key == "cloud-config-url";
+    super::take_out(facts, configures, draft);
     draft.hosted = Hosted::default();
     console::say(console, Target::Answers, draft);
     draft.arg(ArgOp::Set("flatcar.first_boot=1".into()), "Ignition runs");
@@ -78,6 +80,7 @@ fn configuration(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<
         script: (include_str!("../../templates/flatcar-install.sh.jinja"), "flatcar-install.sh"),
         values: json!({ "mirror": install.mirror }),
         mirror: false,
+        consoles: false,
     };
     let target = ignition::own_or_ours(facts, profile, &dialect, draft)?;
     let live = ignition::live(profile, &dialect, &target, draft)?;

@@ -4,23 +4,15 @@ use super::console::{self, Target};
 use super::draft::{Aspect, Cover, Draft, Facts, Hosted, Layer, Note};
 use crate::error::Result;
 use crate::model::console::Console;
-use crate::model::network::Network;
+use crate::model::network::{Address, Network};
 use crate::model::profile::Profile;
 
 const UNKNOWN: &str = "this installer is not known";
 
 pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
-    let Profile {
-        console,
-        text: _,
-        unattended,
-        extra_args,
-        network,
-        install,
-        answers: _,
-        initrd: _,
-    } = profile;
-    let Network { bond, address: _ } = network;
+    let Profile { console, text, unattended, extra_args, network, install, answers: _, initrd: _ } =
+        profile;
+    let Network { bond, address } = network;
 
     draft.hosted = Hosted::default();
     console::say(console, Target::Answers, draft);
@@ -38,6 +30,12 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
                 .into(),
             assumed: true,
         });
+    }
+    if *address != Address::Dhcp {
+        draft.cannot("network.address", "whether this initrd takes a fixed address is not known");
+    }
+    if *text {
+        draft.note("Whether this installer has a text mode, and how to ask for it, is not known.");
     }
     let why = "how this installer takes answers is not known";
     super::cannot_install(*unattended, install, &[], why, facts, draft);

@@ -6,13 +6,15 @@
 //! over one port: the installer builds a bond of its own (mgmt-bo) afterwards.
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, Aspect, BASE, Body, Cover, Draft, Facts, Hosted, Layer, MEDIUM, Made};
+use super::draft::{
+    ArgOp, Aspect, BASE, Body, Cover, Disks, Draft, Facts, Hosted, Layer, MEDIUM, Made,
+};
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::dracut;
 use crate::format::harvester::{Config, Management, Wish};
 use crate::model::console::Console;
-use crate::model::network::Network;
+use crate::model::network::{Address, Network};
 use crate::model::profile::{Delivery, Install, Profile};
 
 const CONFIG: &str = "harvester.yaml";
@@ -29,8 +31,10 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         answers: _,
         initrd: _,
     } = profile;
+    let network = &by_lease(network, draft);
     let Network { bond, address } = network;
 
+    super::take_out(facts, |key| key.starts_with("harvester.install."), draft);
     if facts.from_network() {
         source(facts, draft)?;
         // One port: the installer builds the bond itself, and would find these ports taken.
@@ -59,8 +63,8 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         );
     }
     match &facts.own_answers {
-        Some((name, bytes)) => own(facts, name, bytes, *unattended, draft)?,
-        None => ours(facts, profile, draft)?,
+        Some(own_file) => own(facts, own_file, profile, draft)?,
+        None => ours(facts, profile, network, draft)?,
     }
     if !unattended && facts.from_network() {
         draft.note(
@@ -73,6 +77,17 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     draft.ram_mib = facts.ram_mib;
     cover(facts, console, network, draft);
     Ok(())
+}
+
+/// The network, without a fixed IPv6 address, which the installer doesn't take.
+fn by_lease(network: &Network, draft: &mut Draft) -> Network {
+    match &network.address {
+        Address::Static { address, .. } if address.addr.is_ipv6() => {
+            draft.cannot("network.address", "Harvester takes no fixed IPv6 address, only a lease");
+            Network { bond: network.bond.clone(), address: Address::Dhcp }
+        }
+        _ => network.clone(),
+    }
 }
 
 fn source(facts: &Facts, draft: &mut Draft) -> Result<()> {
@@ -100,11 +115,18 @@ fn source(facts: &Facts, draft: &mut Draft) -> Result<()> {
     Ok(())
 }
 
-fn own(facts: &Facts, name: &str, bytes: &[u8], unattended: bool, draft: &mut Draft) -> Result<()> {
+fn own(
+    facts: &Facts,
+    (name, bytes): &(String, Vec<u8>),
+    profile: &Profile,
+    draft: &mut Draft,
+) -> Result<()> {
+    // The management network stands in the kernel arguments.
+    super::own_file(facts, name, profile, &["network.bond", "network.address"], draft);
     let way = draft.deliver(facts, &[(Delivery::Url, "the installer fetches it by config_url")])?;
     let made = Made {
         path: TreePath::new(CONFIG)?,
-        body: Body::Bytes(bytes.to_vec()),
+        body: Body::Bytes(bytes.clone()),
         mode: 0o600,
         reason: format!("your own {name}"),
     };
@@ -113,19 +135,22 @@ fn own(facts: &Facts, name: &str, bytes: &[u8], unattended: bool, draft: &mut Dr
         .warn(format!("{name} holds the cluster's token: whoever can fetch the tree can read it."));
     let arg = format!("harvester.install.config_url={BASE}answers/{CONFIG}");
     draft.arg(ArgOp::Set(arg), "the configuration lies beside boot.ipxe");
-    if unattended {
+    if profile.unattended {
         draft.arg(
             ArgOp::Set("harvester.install.automatic=true".into()),
             "it installs without a question",
         );
-        draft.note(format!("WIPED without a question: the disk that {name} names."));
+        draft.wipe(format!("the disk that {name} names"));
+    } else {
+        // It may say install.automatic.
+        draft.disks = Disks::AsOwn { file: name.clone() };
     }
     Ok(())
 }
 
 /// Without the cluster's token and address it is a beginning of a configuration.
-fn ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
-    let Profile { console, network, install, unattended, .. } = profile;
+fn ours(facts: &Facts, profile: &Profile, network: &Network, draft: &mut Draft) -> Result<()> {
+    let Profile { console, network: _, install, unattended, .. } = profile;
     let config = Config::new(&Wish {
         network,
         hostname: install.hostname.as_deref(),

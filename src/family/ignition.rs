@@ -31,6 +31,8 @@ pub(super) struct Dialect {
     pub values: Value,
     /// Whether a mirror can be made.
     pub mirror: bool,
+    /// Whether the script gives the installed system its consoles; its configuration does otherwise.
+    pub consoles: bool,
 }
 
 impl Dialect {
@@ -125,9 +127,10 @@ pub(super) fn own_or_ours(
     let Some((name, bytes)) = &facts.own_answers else {
         return target(profile, d, draft).to_line();
     };
-    draft.note(format!(
-        "{name} is the installed system's configuration as it is: bond, users and disks are its affair."
-    ));
+    draft.note(format!("{name} is the installed system's configuration."));
+    // The script that installs says them.
+    let heeds = ["console", "install.disk", "install.mirror"];
+    super::own_file(facts, name, profile, &heeds[usize::from(!d.consoles)..], draft);
     String::from_utf8(bytes.clone())
         .map_err(|_| Error::usage("an Ignition configuration is UTF-8 text").source_name(name))
 }
@@ -148,7 +151,7 @@ pub(super) fn live(
     c.file(&format!("{FOLDER}/install.sh"), 0o755, &script(profile, d)?);
     let disk = d.taken(&profile.install.disk);
     if profile.unattended {
-        draft.note(super::wiped(&disk));
+        draft.wipe(disk.words());
         super::mirror_unproven(&disk, "Butane's", "", draft);
         c.unit(Unit {
             name: "isowright-install.service".into(),

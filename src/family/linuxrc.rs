@@ -7,7 +7,9 @@
 //! iPXE, GRUB and the kernel.
 
 use super::console::{self, Target};
-use super::draft::{ArgOp, Aspect, BASE, Body, Cover, Draft, Facts, Hosted, Layer, Made, Sums};
+use super::draft::{
+    ArgOp, Aspect, BASE, Body, Cover, Disks, Draft, Facts, Hosted, Layer, Made, Sums,
+};
 use crate::content::path::TreePath;
 use crate::error::Result;
 use crate::format::answers::grub_defaults;
@@ -18,6 +20,8 @@ use crate::model::network::{Bond, Network};
 use crate::model::profile::{Delivery, Install, Profile};
 
 const OWN: &str = "your own autoinst.xml is used as it is";
+/// Words that name answers, or a file that could say any other word.
+const INSTALLS: [&str; 4] = ["autoyast", "autoyast2", "autoupgrade", "info"];
 const UNPROVEN: &str = "(from linuxrc's source; not booted here)";
 
 pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
@@ -25,6 +29,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         profile;
     let Network { bond, address: _ } = network;
 
+    super::take_out(facts, |key| INSTALLS.contains(&&*plain(key)), draft);
     if facts.from_network() {
         source(facts, install, draft);
         draft.arg(ArgOp::Remove("showopts".into()), "it is for a menu that is not there");
@@ -44,7 +49,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     answer_file(facts, profile, draft)?;
     if facts.own_answers.is_none() {
         if *unattended {
-            draft.note(super::wiped(&install.disk));
+            draft.wipe(install.disk.words());
             let lacks = "It has no swap, and under UEFI only its first disk starts: copy that disk's boot \
                          partition to the other's.";
             super::mirror_unproven(&install.disk, "AutoYaST's", lacks, draft);
@@ -65,7 +70,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
 fn from_medium(facts: &Facts, install: &Install, draft: &mut Draft) {
     draft.drop_media_check(Sums::Tagged, ArgOp::Remove("mediacheck".into()));
     match &install.mirror {
-        Some(m) => mirror(m, draft),
+        Some(m) => mirror(facts, m, draft),
         None if !has_system(facts) => draft.warn(NOTHING),
         None if !has_packages(facts) => draft.warn(NO_PACKAGES),
         None => {}
@@ -87,7 +92,9 @@ const NOTHING: &str = "This medium carries neither installation system nor packa
 const NO_PACKAGES: &str = "This medium carries no packages: they come by registration, which is yours to say (regurl=, or \
      suse_register in an AutoYaST file of your own).";
 
-fn mirror(url: &str, draft: &mut Draft) {
+/// The profile's mirror, in place of any that the medium's own entry names.
+fn mirror(facts: &Facts, url: &str, draft: &mut Draft) {
+    super::take_out(facts, |key| plain(key) == "install", draft);
     let slash = if url.ends_with('/') { "" } else { "/" };
     let why = "installation system and packages come from the profile's mirror";
     draft.arg(ArgOp::Set(format!("install={url}{slash}")), why);
@@ -97,16 +104,22 @@ fn mirror(url: &str, draft: &mut Draft) {
     );
 }
 
+/// As linuxrc compares words.
+fn plain(key: &str) -> String {
+    key.chars().filter(|c| !"-_.".contains(*c)).map(|c| c.to_ascii_lowercase()).collect()
+}
+
 /// Where the installation system and the packages come from over the network.
 fn source(facts: &Facts, install: &Install, draft: &mut Draft) {
     draft.arg(ArgOp::Remove("instsys".into()), "it lies in the install source");
     match &install.mirror {
         Some(m) => {
             draft.hosted = Hosted::default();
-            mirror(m, draft);
+            mirror(facts, m, draft);
         }
         None if has_system(facts) => {
             draft.hosted = facts.hosted.clone();
+            super::take_out(facts, |key| plain(key) == "install", draft);
             draft.arg(
                 ArgOp::Set(format!("install={BASE}repo/")),
                 "installation system and packages come from the hosted tree",
@@ -179,9 +192,8 @@ fn answer_file(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()
     let way = draft.deliver(facts, &ways)?;
     let (text, reason) = match &facts.own_answers {
         Some((name, bytes)) => {
-            draft.note(format!(
-                "{name} is used as it is: consoles, bond and disks of the installed system are its affair."
-            ));
+            super::own_file(facts, name, profile, &["install.mirror"], draft);
+            draft.disks = Disks::AsOwn { file: name.clone() };
             (bytes.clone(), format!("your own {name}"))
         }
         None => {

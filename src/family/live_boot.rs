@@ -20,6 +20,8 @@ pub(super) fn no_bond(facts: &Facts) -> &'static str {
     }
 }
 
+pub(super) const NO_TLS: &str = "the initrd's wget is busybox', whose TLS is not to be relied upon";
+
 /// Words that make live-boot look for a disc.
 pub(super) const DISC: [&str; 6] =
     ["findiso", "fromiso", "iso-scan/filename", "toram", "bootfrom", "live-media"];
@@ -72,7 +74,9 @@ fn fetch(facts: &Facts, address: &Address, draft: &mut Draft) -> Result<()> {
         ArgOp::Set(format!("fetch={BASE}repo/{squashfs}")),
         "the system comes over HTTP into memory",
     );
-    draft.arg(ArgOp::Set(ip_word(address)?), "network for fetch");
+    let ip = ip_word(address, draft);
+    draft.arg(ArgOp::Set(ip), "network for fetch");
+    super::wants_plain_http(facts, NO_TLS, draft);
     Ok(())
 }
 
@@ -87,12 +91,12 @@ pub(super) fn own_address(address: &Address, draft: &mut Draft) {
 }
 
 /// live-boot's own order, not the kernel's: device, address, mask, gateway, name server.
-pub(super) fn ip_word(address: &Address) -> Result<String> {
-    Ok(match address {
+pub(super) fn ip_word(address: &Address, draft: &mut Draft) -> String {
+    match address {
         Address::Dhcp => "ip=dhcp".into(),
         Address::Static { address, .. } if address.addr.is_ipv6() => {
-            return Err(Error::unsupported("live-boot takes no fixed IPv6 address")
-                .hint("use method = \"dhcp\", or an IPv4 address"));
+            draft.cannot("network.address", "live-boot takes no fixed IPv6 address, only a lease");
+            "ip=dhcp".into()
         }
         Address::Static { address, gateway, dns } => format!(
             "ip=:{}:{}:{}:{}",
@@ -101,5 +105,5 @@ pub(super) fn ip_word(address: &Address) -> Result<String> {
             gateway.as_ref().map(IpAddr::to_string).unwrap_or_default(),
             dns.first().map(IpAddr::to_string).unwrap_or_default(),
         ),
-    })
+    }
 }

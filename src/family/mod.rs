@@ -26,9 +26,11 @@ mod truenas;
 
 use crate::error::Result;
 use crate::format::kickstart::RootPassword;
+use crate::model::network::{Address, Network};
 use crate::model::profile::{AnswerKind, Delivery, Disk, Install, Profile};
-use draft::{Aspect, Cover, Draft, Facts, Layer, Route};
+use draft::{ArgOp, Aspect, Cover, Draft, Facts, Layer, Route};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Installer families.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -206,9 +208,17 @@ fn warn_of_hash(facts: &Facts, draft: &mut Draft) {
     ));
 }
 
-/// For a plan: what an unattended installation does to disks.
-fn wiped(disk: &Disk) -> String {
-    format!("WIPED without a question: {}.", disk.words())
+/// The settings of the profile that are said, as it names them, beside those of the boot itself.
+fn said(profile: &Profile) -> Vec<String> {
+    let Profile { console, network, install, .. } = profile;
+    let Network { bond, address } = network;
+    let first = [
+        ("console", !console.is_empty()),
+        ("network.bond", bond.is_some()),
+        ("network.address", *address != Address::Dhcp),
+    ];
+    let first = first.into_iter().filter(|(_, said)| *said).map(|(name, _)| name.to_owned());
+    first.chain(install.said().into_iter().map(|s| format!("install.{s}"))).collect()
 }
 
 /// What is said of a mirror of two disks, for no installer was run with one here: `whose` documentation it
@@ -220,6 +230,47 @@ fn mirror_unproven(disk: &Disk, whose: &str, lacks: &str, draft: &mut Draft) {
         draft.warn(format!("The mirror is written from {whose} {text}{lacks}"));
     }
 }
+
+/// For the operator's own answer file: what the profile says and only the file could. `heeds` names the
+/// settings that the installed system gets all the same.
+fn own_file(facts: &Facts, name: &str, profile: &Profile, heeds: &[&str], draft: &mut Draft) {
+    if facts.own_is_template {
+        draft.note(format!(
+            "{name} is your own template: it says what its text makes of the profile."
+        ));
+        return;
+    }
+    let theirs: Vec<String> =
+        said(profile).into_iter().filter(|s| !heeds.contains(&s.as_str())).collect();
+    if theirs.is_empty() {
+        draft.note(format!("{name} is used as it is."));
+    } else {
+        draft.note(format!(
+            "{name} is used as it is. What the profile says of these reaches the installed system only if \
+             it says so too: {}.",
+            theirs.join(", ")
+        ));
+    }
+}
+
+/// The tree's URL is https, and what fetches from it can't be relied upon for that.
+fn wants_plain_http(facts: &Facts, why: &str, draft: &mut Draft) {
+    if facts.base_url.as_deref().is_some_and(|u| u.starts_with("https:")) {
+        draft.warn(format!("The tree's URL is https: {why}. Serve it by plain http."));
+    }
+}
+
+/// Takes out what the medium's own boot entry says to start an installation by itself: the words that
+/// `which` picks. What the profile wants is said anew behind it.
+fn take_out(facts: &Facts, which: impl Fn(&str) -> bool, draft: &mut Draft) {
+    let keys: BTreeSet<&str> = facts.entry.words().map(|w| w.key).filter(|k| which(k)).collect();
+    for key in keys {
+        draft.arg(ArgOp::Remove(key.to_owned()), STARTS);
+    }
+}
+
+/// Why a word of [`take_out`] goes.
+const STARTS: &str = "the medium's own: it could install by itself, or stand above our answers";
 
 /// For a live system: all that the profile says of an installation can't be told. `heeds` names the
 /// settings of `install` that it takes all the same.

@@ -117,13 +117,14 @@ fn answers(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()> {
                 mode: 0o600,
                 reason: format!("your own {name}"),
             });
-            draft.note(format!("WIPED without a question: the disks that {name} names."));
+            super::own_file(facts, name, profile, &[], draft);
+            draft.wipe(format!("the disks that {name} names"));
         }
         None => {
             super::warn_of_hash(facts, draft);
             let text = answer_file(facts, install, network, draft)?;
             made(draft, "answer.toml", text, 0o600, "answers, from the profile")?;
-            draft.note(super::wiped(&install.disk));
+            draft.wipe(install.disk.words());
             super::mirror_unproven(&install.disk, "the installer's", "", draft);
             if network.bond.as_ref().is_some_and(Bond::wants_kernel_names) {
                 draft.warn(

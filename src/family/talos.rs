@@ -30,6 +30,9 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     } = profile;
     let Network { bond, address: _ } = network;
 
+    // talos.config, .config.inline and the like; talos.experimental.wipe wipes at every start.
+    let acts = |key: &str| key.starts_with("talos.config") || key == "talos.experimental.wipe";
+    super::take_out(facts, acts, draft);
     draft.hosted = Hosted::default();
     console::say(console, Target::Answers, draft);
     draft.arg(ArgOp::Set("talos.platform=metal".into()), "no cloud is asked for anything");
@@ -55,7 +58,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
         );
     }
     match &facts.own_answers {
-        Some((name, bytes)) => own(facts, name, bytes, *unattended, draft)?,
+        Some(own_file) => own(facts, own_file, profile, draft)?,
         None => patch(facts, profile, draft)?,
     }
     unsaid(facts, *unattended, install, draft);
@@ -73,7 +76,14 @@ fn unified_kernel(facts: &Facts) -> bool {
 
 /// Talos installs as soon as it has a configuration: it gets one only where that is wished for. It takes
 /// none from the medium that it was started from, only from a volume of the label `metal-iso`.
-fn own(facts: &Facts, name: &str, bytes: &[u8], unattended: bool, draft: &mut Draft) -> Result<()> {
+fn own(
+    facts: &Facts,
+    (name, bytes): &(String, Vec<u8>),
+    profile: &Profile,
+    draft: &mut Draft,
+) -> Result<()> {
+    let unattended = profile.unattended;
+    super::own_file(facts, name, profile, &[], draft);
     if unattended {
         draft.deliver(facts, &[(Delivery::Url, "it is too long for the command line")])?;
     }
@@ -91,7 +101,7 @@ fn own(facts: &Facts, name: &str, bytes: &[u8], unattended: bool, draft: &mut Dr
     if unattended {
         let arg = format!("talos.config={BASE}{CONFIG}");
         draft.arg(ArgOp::Set(arg), "the configuration lies beside boot.ipxe");
-        draft.note(format!("WIPED without a question: the disk that {name} names."));
+        draft.wipe(format!("the disk that {name} names"));
     } else {
         draft.note(format!(
             "Talos installs as soon as it has a configuration, so that it does not get {name}: it waits \

@@ -29,7 +29,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
     } = profile;
     let Network { bond: _, address } = network;
     if facts.from_network() {
-        fetch(address, draft)?;
+        fetch(facts, address, draft)?;
     } else {
         live_boot::own_address(address, draft);
     }
@@ -49,7 +49,7 @@ pub(super) fn say(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result
 }
 
 /// The medium over HTTP, and where the installer wants it.
-fn fetch(address: &Address, draft: &mut Draft) -> Result<()> {
+fn fetch(facts: &Facts, address: &Address, draft: &mut Draft) -> Result<()> {
     draft.hosted = Hosted::medium();
     for word in live_boot::DISC {
         draft.arg(ArgOp::Remove(word.into()), "it looks for a disc that is not there");
@@ -59,7 +59,9 @@ fn fetch(address: &Address, draft: &mut Draft) -> Result<()> {
         ArgOp::Set(format!("fetch={BASE}{MEDIUM}")),
         "the whole medium comes over HTTP into memory",
     );
-    draft.arg(ArgOp::Set(live_boot::ip_word(address)?), "network for fetch");
+    let ip = live_boot::ip_word(address, draft);
+    draft.arg(ArgOp::Set(ip), "network for fetch");
+    super::wants_plain_http(facts, live_boot::NO_TLS, draft);
     draft.in_initrd.push(Made::text(
         "scripts/live-bottom/ORDER".parse()?,
         include_str!("../../templates/truenas-cdrom.sh"),

@@ -4,7 +4,7 @@ use super::{Chosen, Inputs, NetbootPair, Target};
 use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
-use crate::family::draft::{ArgEdit, ArgOp, Brought, Draft, Note};
+use crate::family::draft::{ArgEdit, ArgOp, Brought, Draft, Note, Route};
 use crate::format::bzimage::KernelVersion;
 use crate::format::treeinfo::TreeInfo;
 use crate::media::Media;
@@ -95,7 +95,19 @@ pub fn choose(inputs: &Inputs) -> Result<Start> {
 }
 
 /// Arguments of the entry that [`choose`] will take; none where there is none, or it can't be told which.
+/// Started from the medium, those of all entries that a menu of it starts by itself.
 pub(super) fn entry_cmdline(inputs: &Inputs) -> Cmdline {
+    if inputs.target.route == Route::Medium {
+        let entries = inputs.docs.docs.iter().flat_map(|d| d.doc.entries(&d.base));
+        let lines: Vec<String> = entries
+            .filter(|e| e.default)
+            .filter_map(|e| match e.payload {
+                Payload::Linux { cmdline, .. } => Some(cmdline.as_str().to_owned()),
+                _ => None,
+            })
+            .collect();
+        return Cmdline::parse(&lines.join(" ")).unwrap_or_default();
+    }
     match choose_entry(inputs.media, inputs.docs, inputs.target) {
         Ok(Some(FoundEntry {
             entry: BootEntry { payload: Payload::Linux { cmdline, .. }, .. },

@@ -2,6 +2,7 @@
 //! sink, a clock or an environment; the one room that sees media, recipe and family together.
 
 pub mod boot_edit;
+mod doubts;
 pub mod hosted;
 pub mod hosts;
 pub mod image;
@@ -12,7 +13,7 @@ pub mod render;
 use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
-use crate::family::draft::{ArgEdit, Coverage, Delivered, Draft, Facts, Note, Route};
+use crate::family::draft::{ArgEdit, Coverage, Delivered, Disks, Draft, Facts, Note, Route};
 use crate::format::bzimage::KernelVersion;
 use crate::media::Media;
 use crate::media::bootdocs::BootDocs;
@@ -197,8 +198,8 @@ pub struct Plan {
     pub hosted_elsewhere: Vec<String>,
     /// MiB of RAM below which it is known to fail; 0: unknown.
     pub ram_mib: u64,
-    /// True where it installs without a question and wipes disks.
-    pub unattended: bool,
+    /// What becomes of a machine's disks; of those of any host, the worst.
+    pub disks: Disks,
     /// How answers reach the installer, where there are any.
     pub delivery: Option<Delivered>,
     /// The machines by MAC address; none where the tree serves whoever comes.
@@ -231,10 +232,17 @@ pub struct Inputs<'a> {
 /// `NotFound` where the medium has no kernel that could be started or the netboot pair is missing,
 /// `Unsupported` where the family can't say the profile, `Corrupt` from the medium.
 pub fn make(inputs: &Inputs) -> Result<Plan> {
+    let mut plan = match &inputs.target.hosts {
+        Some(hosts) => hosts::make(inputs, hosts)?,
+        None => for_all(inputs)?,
+    };
+    plan.notes.extend(doubts::of(inputs)?);
+    Ok(plan)
+}
+
+/// For whatever machine comes.
+fn for_all(inputs: &Inputs) -> Result<Plan> {
     let Inputs { media, identity, recipe, profile, target, .. } = inputs;
-    if let Some(hosts) = &target.hosts {
-        return hosts::make(inputs, hosts);
-    }
     let mut draft = words(inputs)?;
     let mut start = boot_edit::choose(inputs)?;
     draft.notes.extend(start.notes.iter().cloned());
@@ -263,7 +271,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan> {
         files,
         hosted_elsewhere,
         ram_mib: draft.ram_mib,
-        unattended: draft.unattended.unwrap_or(profile.unattended),
+        disks: draft.disks,
         delivery: draft.delivery,
         hosts: Vec::new(),
         coverage: draft.coverage,
@@ -310,13 +318,19 @@ fn said(inputs: &Inputs, facts: &mut Facts, profile: &Profile) -> Result<Draft> 
     let Inputs { recipe, target, .. } = inputs;
     let by_language = || target.own_answers.get(&recipe.family.answer_kind()?);
     let own = target.answers.as_ref().or_else(by_language);
+    facts.own_is_template = own.is_some_and(|(name, _)| name.ends_with(TEMPLATE));
     facts.own_answers =
         own.map(|(name, bytes)| own_answers(name, bytes, profile, facts)).transpose()?;
     let mut draft = Draft::default();
     recipe.family.say(facts, profile, &mut draft)?;
-    // Where it is not heeded, nothing installs by itself.
-    if draft.unattended.is_none() && draft.unsaid.iter().any(|u| u.setting == "unattended") {
-        draft.unattended = Some(false);
+    if profile.unattended && draft.disks == Disks::LeftAlone {
+        draft.disks = Disks::Unheeded;
+    }
+    if let (Some(way), None) = (profile.answers.delivery, &draft.delivery) {
+        draft.cannot(
+            "answers.delivery",
+            format!("no answers go to the installer here, so that none can go by {way}"),
+        );
     }
     heed_unsaid(&mut draft, profile.answers.lenient)?;
     Ok(draft)
@@ -331,6 +345,9 @@ fn notes_of_the_medium(inputs: &Inputs) -> Vec<Note> {
     recipe.chain(media).collect()
 }
 
+/// How the name of a template ends.
+const TEMPLATE: &str = ".jinja";
+
 /// The operator's own answer file; a template over the profile's values where its name says so.
 fn own_answers(
     name: &str,
@@ -338,7 +355,7 @@ fn own_answers(
     profile: &Profile,
     facts: &Facts,
 ) -> Result<(String, Vec<u8>)> {
-    let Some(plain) = name.strip_suffix(".jinja") else {
+    let Some(plain) = name.strip_suffix(TEMPLATE) else {
         return Ok((name.to_owned(), bytes.to_vec()));
     };
     let text = std::str::from_utf8(bytes)
@@ -414,6 +431,29 @@ fn file_name(path: &str) -> String {
 }
 
 impl Plan {
+    /// Files for their owner alone, which a web server of another user can't read.
+    fn tell_of_secrets(&mut self) {
+        const NAMED: usize = 3;
+        let closed: Vec<String> = self
+            .files
+            .iter()
+            .filter(|(_, f)| f.mode & 0o077 == 0)
+            .map(|(p, _)| p.to_string())
+            .collect();
+        if closed.is_empty() {
+            return;
+        }
+        let more = match closed.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let text = format!(
+            "For their owner alone, with mode 0600: {}{more}. The web server must run as that user, or be let in.",
+            closed[..closed.len().min(NAMED)].join(", ")
+        );
+        self.notes.push(Note { warning: false, text, assumed: false });
+    }
+
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
         self.files.values().map(|f| f.content.len()).sum()
@@ -421,6 +461,7 @@ impl Plan {
 
     /// Times and order, last of all.
     fn settled(mut self) -> Plan {
+        self.tell_of_secrets();
         if let Some(t) = self.source_date_epoch {
             for f in self.files.values_mut() {
                 f.mtime = Some(f.mtime.map_or(t, |m| m.min(t)));

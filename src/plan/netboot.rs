@@ -7,6 +7,7 @@ use super::overlay::{Folder, Laid};
 use super::{Chosen, Inputs, Origin, Planned, Role, add};
 use crate::content::Content;
 use crate::content::path::TreePath;
+use crate::content::tree::NodeKind;
 use crate::error::Result;
 use crate::family::draft::{BASE, Body, Draft, Made};
 use crate::format::{cpio, grub, initrd, ipxe};
@@ -109,6 +110,8 @@ pub(super) struct Initrds<'a> {
     media: &'a Media,
     folders: &'a [Folder],
     pieces: Vec<Piece>,
+    /// True where answers may hold a secret: a password's hash, or what the operator wrote.
+    secret: bool,
     /// What the recipe wanted gone, and went.
     dropped: Vec<TreePath>,
     /// Their bytes.
@@ -120,7 +123,7 @@ pub(super) struct Initrds<'a> {
 impl<'a> Initrds<'a> {
     /// The entry's, and the medium's others that the family wants; without what must go.
     pub fn of(inputs: &'a Inputs, start: &Start, draft: &Draft) -> Result<Self> {
-        let Inputs { media, target, recipe, .. } = inputs;
+        let Inputs { media, target, recipe, profile, .. } = inputs;
         let mut pieces = start.initrds.clone();
         for (path, reason) in &draft.more_initrds {
             let content = media.tree.file(path)?.clone();
@@ -129,14 +132,17 @@ impl<'a> Initrds<'a> {
         }
         let theirs: Vec<Content> = pieces.iter().map(|i| i.content.clone()).collect();
         let (vendor, dropped, inside) = without(theirs, &recipe.initrd.drop)?;
-        Ok(Initrds { media, folders: &target.folders, pieces, dropped, vendor, inside })
+        let hash = profile.install.root_password_hash.is_some();
+        let secret = hash || target.answers.is_some() || !target.own_answers.is_empty();
+        let folders = &target.folders;
+        Ok(Initrds { media, folders, pieces, secret, dropped, vendor, inside })
     }
 
     /// The vendor's as they are, for a file beside them.
     pub fn kept(media: &'a Media, folders: &'a [Folder], pieces: Vec<Piece>) -> Self {
         let vendor = pieces.iter().map(|i| i.content.clone()).collect();
         let (dropped, inside) = Default::default();
-        Initrds { media, folders, pieces, dropped, vendor, inside }
+        Initrds { media, folders, pieces, secret: false, dropped, vendor, inside }
     }
 
     /// What is in them. To unpack them takes a second, so it is done once, and only if somebody asks.
@@ -203,7 +209,12 @@ impl<'a> Initrds<'a> {
             [one] if ours.is_empty() => one.origin.clone(),
             _ => Origin::Extended { path, added, folders, bytes: content.len() - was },
         };
-        Ok(Planned { content, origin, reasons, role: Role::Payload, mode: 0o644, mtime: None })
+        // What is closed to others in there is not open to them out here: the operator's files, and
+        // answers with a secret in them. Without one any web server may serve it.
+        let closed = |e: &cpio::Entry| matches!(e.kind, NodeKind::File(_)) && e.mode & 0o077 == 0;
+        let from = if self.secret { 0 } else { files.len() };
+        let mode = if ours[from..].iter().any(closed) { 0o600 } else { 0o644 };
+        Ok(Planned { content, origin, reasons, role: Role::Payload, mode, mtime: None })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Origin, Plan, Planned};
 use crate::content::path::TreePath;
-use crate::family::draft::{ArgOp, Aspect, Cover, Coverage, Layer, Note};
+use crate::family::draft::{ArgOp, Aspect, Cover, Coverage, Disks, Layer, Note};
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -38,17 +38,7 @@ pub fn text(plan: &Plan, all: bool) -> String {
         None => "none of the medium's; assumed".into(),
     };
     let _ = writeln!(s, "  entry    {entry}");
-    let wiped = plan.hosts.iter().filter(|h| h.unattended).count();
-    if !plan.hosts.is_empty() && wiped > 0 {
-        let of = plan.hosts.len();
-        let _ =
-            writeln!(s, "  disks    WIPED on {wiped} of {of} hosts without a question; see Hosts");
-    } else {
-        s.push_str(match plan.unattended {
-            true => "  disks    WIPED: the install runs without a question (unattended)\n",
-            false => "  disks    left alone until the operator says so (not unattended)\n",
-        });
-    }
+    let _ = writeln!(s, "  disks    {}", disks(plan));
     if let Some(d) = &plan.delivery {
         let _ = writeln!(s, "  answers  by {}: {}", d.way, d.reason);
     }
@@ -74,6 +64,25 @@ pub(super) fn notes(s: &mut String, notes: &[Note]) {
         let assumed = if n.assumed { " (assumed)" } else { "" };
         let _ = writeln!(s, " {mark} {}{assumed}", n.text);
     }
+}
+
+/// What becomes of disks: of a machine that boots it, or of how many hosts'.
+pub fn disks(plan: &Plan) -> String {
+    let of = plan.hosts.len();
+    let count = |which: fn(&Disks) -> bool| plan.hosts.iter().filter(|h| which(&h.disks)).count();
+    let own = count(|d| matches!(d, Disks::AsOwn { .. }));
+    let wiped = count(Disks::at_risk) - own;
+    let mut said = Vec::new();
+    if wiped > 0 {
+        said.push(format!("WIPED on {wiped} of {of} hosts without a question"));
+    }
+    if own > 0 {
+        said.push(format!("as your own answers say on {own} of {of} hosts, which may WIPE them"));
+    }
+    if said.is_empty() {
+        return plan.disks.to_string();
+    }
+    said.join("; ")
 }
 
 /// Each host on a line of its own, also where there are a thousand: what is wiped must be seen.
@@ -228,6 +237,7 @@ struct Json<'a> {
     media: &'a crate::media::identity::Identity,
     source: &'a super::Source,
     unattended: bool,
+    disks: &'a Disks,
     ram_mib: u64,
     delivery: Option<&'a crate::family::draft::Delivered>,
     entry: &'a super::Chosen,
@@ -267,7 +277,8 @@ pub fn json(plan: &Plan) -> crate::Result<serde_json::Value> {
         recipe: &plan.recipe,
         media: &plan.identity,
         source: &plan.source,
-        unattended: plan.unattended,
+        unattended: plan.disks.at_risk(),
+        disks: &plan.disks,
         ram_mib: plan.ram_mib,
         delivery: plan.delivery.as_ref(),
         entry: &plan.chosen,

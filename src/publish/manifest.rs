@@ -4,7 +4,7 @@
 use crate::content::copy::Digest;
 use crate::content::path::TreePath;
 use crate::error::{Error, Result};
-use crate::family::draft::{Coverage, Note};
+use crate::family::draft::{Coverage, Disks, Note};
 use crate::media::identity::Identity;
 use crate::model::network::Mac;
 use crate::plan::hosts::HostPlan;
@@ -42,8 +42,11 @@ pub struct Manifest {
     pub hosts: Vec<HostRow>,
     /// MiB of RAM below which it is known to fail; 0: unknown.
     pub ram_mib: u64,
-    /// True where it installs without a question and wipes disks.
+    /// True where disks may be wiped without a question.
     pub unattended: bool,
+    /// What becomes of disks. An older manifest has `unattended` alone.
+    #[serde(default)]
+    pub disks: Disks,
     /// Console and bond, layer by layer.
     pub coverage: Vec<Coverage>,
     /// What the operator was told.
@@ -59,7 +62,7 @@ pub struct HostRow {
     pub name: String,
     /// Its ports.
     pub macs: Vec<Mac>,
-    /// True where it installs without a question.
+    /// True where its disks may be wiped without a question.
     pub unattended: bool,
     /// Kernel arguments that its entry must hold beside what every entry must.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -86,6 +89,9 @@ pub struct FileRow {
     pub size: u64,
     /// SHA-256.
     pub sha256: Digest,
+    /// Permission bits in octal, where others may not read it: `0600`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
     /// Where the bytes came from.
     pub origin: Origin,
     /// Why it is there.
@@ -100,6 +106,7 @@ impl FileRow {
             path: path.clone(),
             size: f.content.len(),
             sha256,
+            mode: (f.mode & 0o077 == 0).then(|| format!("{:04o}", f.mode)),
             origin: f.origin.clone(),
             reasons: f.reasons.clone(),
         }
@@ -181,7 +188,8 @@ impl Manifest {
             hosted_elsewhere: plan.hosted_elsewhere.clone(),
             hosts: plan.hosts.iter().map(HostRow::new).collect(),
             ram_mib: plan.ram_mib,
-            unattended: plan.unattended,
+            unattended: plan.disks.at_risk(),
+            disks: plan.disks.clone(),
             coverage: plan.coverage.clone(),
             notes: plan.notes.clone(),
             files,

@@ -98,11 +98,27 @@ fn bytes(dir: &Path, manifest: &Manifest, r: &mut Report, watch: Watch) -> Resul
         };
         r.files += 1;
         r.bytes += content.len();
+        if row.mode.is_some() {
+            closed(dir, &row.path, r)?;
+        }
         if content.len() != row.size {
             r.broken(&row.path, format!("{} bytes, not {}", content.len(), row.size));
         } else if copy::digest(&content, watch)? != row.sha256 {
             r.broken(&row.path, "its bytes are not those of the manifest");
         }
+    }
+    Ok(())
+}
+
+/// A file for its owner alone, which holds secrets.
+fn closed(dir: &Path, path: &TreePath, r: &mut Report) -> Result<()> {
+    let at = dir.join(path.as_path());
+    let meta = at.symlink_metadata().map_err(|e| Error::io("can't look at it", e).path(path))?;
+    let mode = std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o7777;
+    if mode & 0o007 != 0 {
+        r.broken(path, format!("mode {mode:04o}: it holds secrets, and every user may read it"));
+    } else if mode & 0o070 != 0 {
+        r.note(path, format!("mode {mode:04o}: it holds secrets, and its group may read it"));
     }
     Ok(())
 }

@@ -346,6 +346,7 @@ impl Recipe {
             paths: tree.iter().map(|(p, _)| p.clone()).collect(),
             base_url: None,
             own_answers: None,
+            own_is_template: false,
             delivery: None,
             many_hosts: false,
             ram_payload: payload,

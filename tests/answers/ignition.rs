@@ -367,7 +367,7 @@ fn a_medium_with_a_configuration_keeps_it_and_is_told_of() {
     let text = format!("console = []\n{INSTALL}");
     let d = draft(family, &facts, &Profile::from_toml(&text, "test").expect("profile"));
     assert!(d.in_initrd.is_empty() && d.beside.is_empty() && d.delivery.is_none());
-    assert_eq!(d.unattended, Some(true), "it installs by itself");
+    assert_eq!(d.disks, Disks::AsMedium, "it installs by itself");
     let unsaid: Vec<&str> = d.unsaid.iter().map(|u| u.setting.as_str()).collect();
     assert_eq!(
         unsaid,

@@ -17,7 +17,7 @@ mod metallized;
 mod proxmox;
 
 use isowright::family::Family;
-use isowright::family::draft::{ArgOp, Aspect, Draft, Facts, Hosted, KickstartLine, Layer};
+use isowright::family::draft::{ArgOp, Aspect, Disks, Draft, Facts, Hosted, KickstartLine, Layer};
 use isowright::model::profile::{Delivery, Profile};
 use std::path::Path;
 use std::process::{Command, Stdio};

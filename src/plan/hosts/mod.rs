@@ -15,7 +15,7 @@ use super::{Chosen, Inputs, Origin, Plan, Planned, Role, Source, add, boot_edit,
 use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::error::{Error, Result};
-use crate::family::draft::{ArgOp, BASE, Draft, Facts, Made, Note};
+use crate::family::draft::{ArgOp, BASE, Disks, Draft, Facts, Made, Note};
 use crate::format::{cpio, grub, initrd, ipxe};
 use crate::model::hosts::{Host, Hosts};
 use crate::model::network::{Address, Mac};
@@ -43,10 +43,10 @@ pub struct HostPlan {
     pub macs: Vec<Mac>,
     /// Its address with the prefix length, or `dhcp`.
     pub address: String,
-    /// True where it installs without a question.
+    /// True where it may lose its disks without a question.
     pub unattended: bool,
-    /// What becomes of which disks.
-    pub disks: String,
+    /// What becomes of its disks.
+    pub disks: Disks,
     /// Its kernel arguments; `@BASE@` stands for the tree's URL.
     pub cmdline: String,
     /// What its entry must hold beside what all must hold.
@@ -100,9 +100,8 @@ pub(super) fn make(inputs: &Inputs, hosts: &Hosts) -> Result<Plan> {
     let told = merged_notes(&mut machines);
     let must_have = must_have_all(&machines);
     let first = &machines[0];
-    let own = facts.own_answers.as_ref().map(|(name, _)| name.as_str());
-    let plans: Vec<HostPlan> =
-        machines.iter().filter_map(|m| host_plan(m, own, &must_have)).collect();
+    let plans: Vec<HostPlan> = machines.iter().filter_map(|m| host_plan(m, &must_have)).collect();
+    let worst = plans.iter().map(|h| &h.disks).find(|d| d.at_risk());
     notes.splice(0..0, told.into_iter().chain(draft.notes));
     notes.extend(super::notes_of_the_medium(inputs));
     notes.extend(start.notes.iter().cloned());
@@ -118,7 +117,7 @@ pub(super) fn make(inputs: &Inputs, hosts: &Hosts) -> Result<Plan> {
         files,
         hosted_elsewhere,
         ram_mib: draft.ram_mib,
-        unattended: plans.iter().any(|h| h.unattended),
+        disks: worst.unwrap_or(&plans[0].disks).clone(),
         delivery: first.draft.delivery.clone(),
         coverage: first.draft.coverage.clone(),
         hosts: plans,
@@ -135,6 +134,15 @@ fn say_each<'a>(inputs: &Inputs, hosts: &'a Hosts, facts: &mut Facts) -> Result<
     let say = |host: &'a Host| {
         let profile = hosts.profile(host, inputs.profile)?;
         let draft = super::said(inputs, facts, &profile).map_err(|e| e.source_name(&host.place))?;
+        if draft.disks == Disks::AsMedium && !profile.unattended {
+            let message = format!(
+                "host {} is not unattended, and this medium installs by itself and WIPES a disk",
+                host.name
+            );
+            return Err(Error::unsupported(message)
+                .source_name(&host.place)
+                .hint("say unattended = true for it, or leave it out"));
+        }
         Ok(Machine { name: &host.name, host: Some(host), profile, draft, chosen: none_yet() })
     };
     hosts.hosts.iter().map(say).collect()
@@ -146,8 +154,13 @@ fn say_unlisted(inputs: &Inputs, facts: &mut Facts) -> Result<Machine<'static>, 
     if let Some((name, _)) = &facts.own_answers {
         return Err(format!("your own {name} may wipe its disks"));
     }
-    let profile = Hosts::unlisted(inputs.profile);
+    let mut profile = Hosts::unlisted(inputs.profile);
+    // The hosts' way: `facts` has it, and where nothing is answered none is needed.
+    profile.answers.delivery = None;
     let draft = super::said(inputs, facts, &profile).map_err(|e| e.to_string())?;
+    if draft.disks.at_risk() {
+        return Err(format!("disks {}", draft.disks));
+    }
     Ok(Machine { name: UNLISTED, host: None, profile, draft, chosen: none_yet() })
 }
 
@@ -392,22 +405,17 @@ fn must_have_all(machines: &[Machine]) -> Vec<String> {
     all
 }
 
-fn host_plan(m: &Machine, own: Option<&str>, all: &[String]) -> Option<HostPlan> {
+fn host_plan(m: &Machine, all: &[String]) -> Option<HostPlan> {
     let host = m.host?;
-    let Profile { unattended, network, install, .. } = &m.profile;
     Some(HostPlan {
         name: host.name.clone(),
         macs: host.macs.clone(),
-        address: match &network.address {
+        address: match &m.profile.network.address {
             Address::Dhcp => "dhcp".to_owned(),
             Address::Static { address, .. } => address.to_string(),
         },
-        unattended: *unattended,
-        disks: match (own, unattended) {
-            (Some(name), _) => format!("as your own {name} says"),
-            (None, true) => format!("WIPED: {}", install.disk.words()),
-            (None, false) => "left alone until the operator says so".to_owned(),
-        },
+        unattended: m.draft.disks.at_risk(),
+        disks: m.draft.disks.clone(),
         cmdline: m.chosen.cmdline.clone(),
         must_have: super::must_have(&m.profile, &m.chosen)
             .into_iter()

@@ -83,7 +83,7 @@ pub(super) fn all(inputs: &Inputs, draft: &Draft) -> Result<Vec<Menu>> {
         .source_name(&media.name)
         .hint("`isowright inspect` shows what the entries start"));
     }
-    if draft.unattended.unwrap_or(profile.unattended) {
+    if profile.unattended {
         go_on(&mut menus, docs.docs.as_slice())?;
     }
     for m in menus.iter().filter(|m| m.doc.to_bytes() != m.was) {
@@ -208,10 +208,12 @@ fn unsigned(media: &Media, at: &Locus) -> Result<()> {
     };
     let beside = TreePath::new([at.path.as_bytes(), SIGNED.as_bytes()].concat())?;
     if tree.is_some_and(|t| t.file_any_case(&beside).is_some()) {
-        return Err(Error::unsupported("this boot configuration is signed: edited, it would not be taken")
-            .path(at)
-            .source_name(&media.name)
-            .hint("boot the vendor's kernel from the network instead: isowright build"));
+        return Err(Error::unsupported(
+            "this boot configuration is signed: edited, it would not be taken",
+        )
+        .path(at)
+        .source_name(&media.name)
+        .hint("boot the vendor's kernel from the network instead: isowright build"));
     }
     Ok(())
 }

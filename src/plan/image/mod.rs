@@ -17,7 +17,7 @@ use super::{Inputs, Planned, Source};
 use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::error::{Error, Result};
-use crate::family::draft::{Coverage, Delivered, FOLDER, Note, Sums};
+use crate::family::draft::{Coverage, Delivered, Disks, FOLDER, Note, Sums};
 use crate::format::bzimage::KernelVersion;
 use crate::format::iso9660::graft::{self, Changes, Touched};
 use crate::format::isomd5;
@@ -88,8 +88,8 @@ pub struct ImagePlan {
     pub touched: Vec<Touched>,
     /// The implanted MD5.
     pub md5: Sum,
-    /// True where it installs without a question and wipes disks.
-    pub unattended: bool,
+    /// What becomes of a machine's disks.
+    pub disks: Disks,
     /// How answers reach the installer, where there are any.
     pub delivery: Option<Delivered>,
     /// Console and bond, layer by layer.
@@ -165,6 +165,7 @@ pub fn make(inputs: &Inputs, wish: &Wish) -> Result<ImagePlan> {
 
     let (name, title) = super::names(recipe, identity);
     draft.coverage.sort_by_key(|c| (c.layer, c.aspect));
+    draft.notes.extend(super::doubts::of(inputs)?);
     Ok(ImagePlan {
         name,
         title,
@@ -175,7 +176,7 @@ pub fn make(inputs: &Inputs, wish: &Wish) -> Result<ImagePlan> {
         files,
         touched,
         md5,
-        unattended: draft.unattended.unwrap_or(profile.unattended),
+        disks: draft.disks,
         delivery: draft.delivery,
         coverage: draft.coverage,
         notes: draft.notes,
@@ -195,7 +196,8 @@ fn grafted(
     let named = |e: Error| e.source_name(&media.name);
     Undo::recorded(&media.image, |record| {
         let mut all = changes.clone();
-        let put = graft::Change::Put { content: record.clone(), mode: Some(0o644), mtime: Some(time) };
+        let put =
+            graft::Change::Put { content: record.clone(), mode: Some(0o644), mtime: Some(time) };
         all.files.insert(path.clone(), put);
         let new = graft::graft(&media.image, &all, &options).map_err(named)?;
         let content = match md5 {

@@ -3,7 +3,7 @@
 use super::super::render::{coverage, human, line, notes};
 use super::{ImagePlan, Menu, Sum};
 use crate::error::{Error, ErrorKind, Result};
-use crate::family::draft::{ArgOp, Coverage, Delivered, Note};
+use crate::family::draft::{ArgOp, Coverage, Delivered, Disks, Note};
 use crate::media::identity::Identity;
 use serde::Serialize;
 use std::fmt::Write;
@@ -14,10 +14,7 @@ pub fn text(plan: &ImagePlan) -> String {
     let _ = writeln!(s, "{} -> repacked image for BIOS and UEFI", plan.title);
     let _ = writeln!(s, "  from     {} ({})", plan.source.name, human(plan.source.size));
     let _ = writeln!(s, "  recipe   {}", plan.recipe);
-    s.push_str(match plan.unattended {
-        true => "  disks    WIPED: the install runs without a question (unattended)\n",
-        false => "  disks    left alone until the operator says so (not unattended)\n",
-    });
+    let _ = writeln!(s, "  disks    {}", plan.disks);
     if let Some(d) = &plan.delivery {
         let _ = writeln!(s, "  answers  by {}: {}", d.way, d.reason);
     }
@@ -74,6 +71,7 @@ struct Json<'a> {
     source: &'a super::Source,
     size: u64,
     unattended: bool,
+    disks: &'a Disks,
     md5: Sum,
     delivery: Option<&'a Delivered>,
     menus: &'a [Menu],
@@ -121,7 +119,8 @@ pub fn json(plan: &ImagePlan) -> Result<serde_json::Value> {
         media: &plan.identity,
         source: &plan.source,
         size: plan.content.len(),
-        unattended: plan.unattended,
+        unattended: plan.disks.at_risk(),
+        disks: &plan.disks,
         md5: plan.md5,
         delivery: plan.delivery.as_ref(),
         menus: &plan.menus,

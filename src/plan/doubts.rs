@@ -1,11 +1,10 @@
 //! What the operator's own words make doubtful, whatever the medium: notes beside the plan's.
 
-use super::resolve::Wish;
+use super::Inputs;
 use crate::error::Result;
-use crate::family::draft::Note;
+use crate::family::draft::{Note, Route};
 use crate::format::plain_password;
 use crate::model::network::{Cidr, Network};
-use crate::recipe::Recipe;
 use std::net::IpAddr;
 
 /// Lines or hosts that a note names before it counts the others.
@@ -13,16 +12,17 @@ const NAMED: usize = 3;
 
 /// # Errors
 /// As [`crate::model::hosts::Hosts::profile`].
-pub fn of(wish: &Wish, recipe: &Recipe) -> Result<Vec<Note>> {
-    let mut notes: Vec<Note> = plain_passwords(wish, recipe).into_iter().collect();
-    let Some(hosts) = &wish.target.hosts else {
-        notes.extend(wish.profile.network.far_gateway().map(|far| far_gateway(far, &[])));
+pub(super) fn of(inputs: &Inputs) -> Result<Vec<Note>> {
+    let Inputs { profile, target, .. } = inputs;
+    let mut notes: Vec<Note> = plain_passwords(inputs).into_iter().collect();
+    let Some(hosts) = &target.hosts else {
+        notes.extend(profile.network.far_gateway().map(|far| far_gateway(far, &[])));
         return Ok(notes);
     };
     let mut names = Vec::new();
     let mut first = None;
     for h in &hosts.hosts {
-        let network: Network = hosts.profile(h, &wish.profile)?.network;
+        let network: Network = hosts.profile(h, profile)?.network;
         if let Some(far) = network.far_gateway() {
             first.get_or_insert(far);
             names.push(h.name.as_str());
@@ -52,17 +52,21 @@ fn far_gateway((gateway, address): (IpAddr, Cidr), hosts: &[&str]) -> Note {
 
 /// The answer file that the installer will read is the operator's, and anybody who reads the tree or the
 /// initrd reads it too.
-fn plain_passwords(wish: &Wish, recipe: &Recipe) -> Option<Note> {
+fn plain_passwords(inputs: &Inputs) -> Option<Note> {
+    let Inputs { recipe, target, .. } = inputs;
     let kind = recipe.family.answer_kind()?;
-    let (name, bytes) =
-        wish.target.answers.as_ref().or_else(|| wish.target.own_answers.get(&kind))?;
+    let (name, bytes) = target.answers.as_ref().or_else(|| target.own_answers.get(&kind))?;
     let lines = plain_password::lines(kind, &String::from_utf8_lossy(bytes));
     if lines.is_empty() {
         return None;
     }
     let which = if lines.len() == 1 { "line" } else { "lines" };
+    let place = match target.route {
+        Route::Network => "the tree or the initrd",
+        Route::Medium => "the medium or its image",
+    };
     let text = format!(
-        "{name} has a plain password in {which} {}: whoever gets at the tree or the initrd reads it. Give \
+        "{name} has a plain password in {which} {}: whoever gets at {place} reads it. Give \
          its hash (openssl passwd -6).",
         some(lines.iter(), lines.len())
     );
