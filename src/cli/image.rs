@@ -2,7 +2,7 @@
 
 use super::args::{Apply, Image, ImageVerb, Implant, MakeImage, Undo};
 use super::build::Read;
-use super::output::{Out, tell};
+use super::output::{Out, not_over, tell};
 use super::term::{self, Bar};
 use super::{Outcome, resolve};
 use crate::content::Content;
@@ -13,9 +13,9 @@ use crate::family::draft::Route;
 use crate::format::isomd5::{self, Implanted};
 use crate::format::patch::Patch;
 use crate::media::{self, Media};
+use crate::plan::Inputs;
 use crate::plan::image::{self, ImagePlan, Md5, Sum};
 use crate::plan::render::human;
-use crate::plan::Inputs;
 use crate::publish::Progress;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -42,6 +42,12 @@ fn make(m: &MakeImage) -> Result<Outcome> {
     if m.output.is_none() && m.patch_only.is_none() {
         let hint = "name the image with -o FILE, or a patch with --patch-only FILE";
         return Err(usage("where to?", hint));
+    }
+    for to in m.output.iter().chain(&m.patch_only) {
+        not_over(&wish.image, to)?;
+    }
+    if m.output.is_some() && m.output == m.patch_only {
+        return Err(usage("image and patch would be one file", "name two files, or leave one out"));
     }
     if let Some(p) = &m.patch_only {
         let told = write_patch(&given, &plan, p, m.digests)?;
@@ -183,6 +189,8 @@ fn digest(content: &Content, what: &str) -> Result<Digest> {
 }
 
 fn apply(a: &Apply) -> Result<Outcome> {
+    not_over(&a.base, &a.output)?;
+    not_over(&a.patch, &a.output)?;
     let base = Content::open(&a.base)?;
     let file = Content::open(&a.patch)?;
     let of_patch = |e: Error| e.source_name(a.patch.display());
@@ -190,9 +198,12 @@ fn apply(a: &Apply) -> Result<Outcome> {
     if let Some(want) = patch.header.base.sha256
         && digest(&base, "base")? != want
     {
-        return Err(Error::new(ErrorKind::Conflict, format!("its SHA-256 is not {want}, which the patch is for"))
-            .source_name(a.base.display())
-            .hint("take the very image that the patch was made from"));
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            format!("its SHA-256 is not {want}, which the patch is for"),
+        )
+        .source_name(a.base.display())
+        .hint("take the very image that the patch was made from"));
     }
     let new = patch.apply(&base).map_err(|e| e.source_name(a.base.display()))?;
     let mut out = Out::open(Some(&a.output))?;
@@ -208,15 +219,20 @@ fn apply(a: &Apply) -> Result<Outcome> {
         other => copy::to_writer(&new, other, want.is_some(), &watch)?,
     };
     if want != got {
-        return Err(Error::new(ErrorKind::Corrupt, "the result is not what the patch was made for")
-            .source_name(a.base.display())
-            .hint("the base is damaged, or another image"));
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            "the result is not what the patch was made for",
+        )
+        .source_name(a.base.display())
+        .hint("the base is damaged, or another image"));
     }
     out.done(Some(&a.output)).map_err(|e| e.source_name(a.output.display()))?;
     bar.end();
     let checked = match want {
         Some(d) => format!("SHA-256 of base and result agree: {d}"),
-        None => "what the patch replaces agrees; made with --digests, the whole would be checked".into(),
+        None => {
+            "what the patch replaces agrees; made with --digests, the whole would be checked".into()
+        }
     };
     let size = human(patch.header.result.size);
     tell(Some(&a.output), &format!("{}: {size}\n{checked}\n", a.output.display()));
@@ -224,6 +240,7 @@ fn apply(a: &Apply) -> Result<Outcome> {
 }
 
 fn undo(a: &Undo) -> Result<Outcome> {
+    not_over(&a.image, &a.output)?;
     let media = resolve::open(&a.image)?;
     let vendor = image::vendors(&media)?.ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "no way back lies in it: `isowright image` did not make it")
@@ -239,7 +256,8 @@ fn undo(a: &Undo) -> Result<Outcome> {
     }
     out.done(Some(&a.output)).map_err(|e| e.source_name(a.output.display()))?;
     bar.end();
-    let text = format!("{}: the vendor's image again, {}\n", a.output.display(), human(vendor.len()));
+    let text =
+        format!("{}: the vendor's image again, {}\n", a.output.display(), human(vendor.len()));
     tell(Some(&a.output), &text);
     Ok(Outcome::Done)
 }

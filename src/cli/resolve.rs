@@ -249,8 +249,10 @@ fn folders(profile: &Profile, beside: Option<&Path>) -> Result<Vec<Folder>> {
 pub fn added(add: &str) -> Result<(PathBuf, TreePath)> {
     let whole = Path::new(add);
     let (from, to) = match add.rsplit_once(':') {
-        Some((from, to)) if !whole.exists() => (PathBuf::from(from), TreePath::new(to)
-                .map_err(|e| e.hint("--add SRC:DEST, DEST a path from the root"))?),
+        Some((from, to)) if !whole.exists() => (
+            PathBuf::from(from),
+            TreePath::new(to).map_err(|e| e.hint("--add SRC:DEST, DEST a path from the root"))?,
+        ),
         _ => {
             use std::os::unix::ffi::OsStrExt;
             let name = whole.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
@@ -274,7 +276,6 @@ pub fn added(add: &str) -> Result<(PathBuf, TreePath)> {
     })?;
     Ok((from, to))
 }
-
 
 fn own(path: &Path) -> Result<(String, Vec<u8>)> {
     Ok((name_of(path), read_file(path, 1 << 20)?))

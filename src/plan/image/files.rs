@@ -80,7 +80,8 @@ fn overlay(
     if media.boot_file(Some(&at), &at.path).is_some_and(|(l, _)| l == at) {
         return Err(Error::new(ErrorKind::Conflict, "the medium has a file of this name").path(&at));
     }
-    let mut f = netboot::made(Vec::new(), "our files for the installer, beside the vendor's initrd");
+    let mut f =
+        netboot::made(Vec::new(), "our files for the installer, beside the vendor's initrd");
     f.reasons.extend(draft.in_initrd.iter().map(|m| format!("{}: {}", m.path, m.reason)));
     f.reasons.extend(target.folders.iter().map(|d| d.laid().words()));
     f.content = bytes;
@@ -118,12 +119,18 @@ pub(super) fn on_the_medium(
         let at = Locus { image: None, path: path.clone() };
         match files.insert(at.clone(), f) {
             None => Ok(()),
-            Some(_) => Err(Error::new(ErrorKind::Conflict, "two files of the plan have this name").path(at)),
+            Some(_) => {
+                Err(Error::new(ErrorKind::Conflict, "two files of the plan have this name")
+                    .path(at))
+            }
         }
     };
     for m in &draft.on_medium {
         let (content, origin) = netboot::body(media, &m.body)?;
-        add(&m.path, Planned { content, origin, mode: m.mode, ..netboot::made(Vec::new(), &m.reason) })?;
+        add(
+            &m.path,
+            Planned { content, origin, mode: m.mode, ..netboot::made(Vec::new(), &m.reason) },
+        )?;
     }
     for (path, (name, content)) in &wish.added {
         let origin = Origin::Given { name: name.clone() };

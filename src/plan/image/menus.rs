@@ -208,10 +208,12 @@ fn unsigned(media: &Media, at: &Locus) -> Result<()> {
     };
     let beside = TreePath::new([at.path.as_bytes(), SIGNED.as_bytes()].concat())?;
     if tree.is_some_and(|t| t.file_any_case(&beside).is_some()) {
-        return Err(Error::unsupported("this boot configuration is signed: edited, it would not be taken")
-            .path(at)
-            .source_name(&media.name)
-            .hint("boot the vendor's kernel from the network instead: isowright build"));
+        return Err(Error::unsupported(
+            "this boot configuration is signed: edited, it would not be taken",
+        )
+        .path(at)
+        .source_name(&media.name)
+        .hint("boot the vendor's kernel from the network instead: isowright build"));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 
 mod files;
 mod menus;
+mod reach;
 mod render;
 
 pub use menus::{Entry, Menu};
@@ -149,6 +150,9 @@ pub fn make(inputs: &Inputs, wish: &Wish) -> Result<ImagePlan> {
     draft.args.extend(checks.into_iter().map(|c| c.edit));
 
     let mut menus = menus::all(inputs, &draft)?;
+    reach::unified(inputs, &menus)?;
+    let unattended = draft.unattended.unwrap_or(profile.unattended);
+    reach::defaults(inputs, &menus, unattended, &mut draft);
     let kernel = menus::default_kernel(&menus, media)?;
     let version = KernelVersion::read(&kernel.1)?;
     let facts = overlay::Kernel { name: kernel.0.to_string(), version: version.as_ref() };
@@ -175,7 +179,7 @@ pub fn make(inputs: &Inputs, wish: &Wish) -> Result<ImagePlan> {
         files,
         touched,
         md5,
-        unattended: draft.unattended.unwrap_or(profile.unattended),
+        unattended,
         delivery: draft.delivery,
         coverage: draft.coverage,
         notes: draft.notes,
@@ -195,7 +199,8 @@ fn grafted(
     let named = |e: Error| e.source_name(&media.name);
     Undo::recorded(&media.image, |record| {
         let mut all = changes.clone();
-        let put = graft::Change::Put { content: record.clone(), mode: Some(0o644), mtime: Some(time) };
+        let put =
+            graft::Change::Put { content: record.clone(), mode: Some(0o644), mtime: Some(time) };
         all.files.insert(path.clone(), put);
         let new = graft::graft(&media.image, &all, &options).map_err(named)?;
         let content = match md5 {
