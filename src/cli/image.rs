@@ -193,7 +193,10 @@ fn apply(a: &Apply) -> Result<Outcome> {
     not_over(&a.patch, &a.output)?;
     let base = Content::open(&a.base)?;
     let file = Content::open(&a.patch)?;
-    let of_patch = |e: Error| e.source_name(a.patch.display());
+    let of_patch = |e: Error| {
+        e.source_name(a.patch.display())
+            .hint("a patch is what `isowright image --patch-only` writes; copy it again, or make it again")
+    };
     let patch = Patch::read(&file, &|_| !stopped()).map_err(of_patch)?;
     if let Some(want) = patch.header.base.sha256
         && digest(&base, "base")? != want
@@ -245,6 +248,7 @@ fn undo(a: &Undo) -> Result<Outcome> {
     let vendor = image::vendors(&media)?.ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "no way back lies in it: `isowright image` did not make it")
             .source_name(&media.name)
+            .hint("it is the vendor's image already, or was made by other means")
     })?;
     let mut out = Out::open(Some(&a.output))?;
     let bar = Bar::new(vendor.len());
