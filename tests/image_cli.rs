@@ -353,8 +353,11 @@ fn efi_program(sections: &[(&str, &str)]) -> Vec<u8> {
     b
 }
 
+/// A path and what is there.
+type File<'a> = (&'a str, &'a [u8]);
+
 /// An ISO of these files with a FAT image for UEFI of those.
-fn medium(dir: &Path, label: &str, files: &[(&str, &[u8])], in_fat: &[(&str, &[u8])]) -> PathBuf {
+fn medium(dir: &Path, label: &str, files: &[File], in_fat: &[File]) -> PathBuf {
     let tree = dir.join("tree");
     for (path, bytes) in files {
         let at = tree.join(path);
@@ -397,12 +400,12 @@ fn a_unified_kernel_image_for_uefi_is_refused_wherever_it_lies() {
     let sections = [(".osrel", release), (".cmdline", "quiet"), (".linux", "MZ")];
     let unified = efi_program(&sections);
     let loader = efi_program(&[(".text", "systemd-boot")]);
-    let for_bios: [(&str, &[u8]); 3] = [
+    let for_bios: [File; 3] = [
         ("boot/vmlinuz", b"a stand-in"),
         ("boot/initramfs.xz", b"a stand-in"),
         ("boot/grub/grub.cfg", MENU),
     ];
-    let in_fat: [(&[(&str, &[u8])], &str); 2] = [
+    let in_fat: [(&[File], &str); 2] = [
         (&[("EFI/BOOT/BOOTX64.EFI", &loader), ("EFI/Linux/acme.efi", &unified)], "EFI/Linux"),
         (&[("EFI/BOOT/BOOTX64.EFI", &unified)], "EFI/BOOT"),
     ];
@@ -511,6 +514,7 @@ fn every_fixture_is_planned_or_refused_with_a_hint() {
             }
             println!("{name} {more:?}: {err}");
             fails(&args, &[]);
+            assert!(!err.contains("fault of isowright's"), "{name}: {err}");
             refused += 1;
         }
         std::fs::remove_file(iso).unwrap();

@@ -164,7 +164,7 @@ pub fn bsdtar_tree(image: &Path, depth: Depth) -> Tree {
     // `-rw-r--r--  0 0 0 12 Feb 29 2024 path -> target`; `hrw-r--r-- 0 0 0 0 … path link to first`
     let listed = run("bsdtar", &["-tvf", text(image)]).good();
     let mut sizes: BTreeMap<String, u64> = BTreeMap::new();
-    let mut row = |line: &str| {
+    let row = |line: &str| {
         let facts: Vec<&str> = line.split_whitespace().collect();
         let name = facts[8..].join(" ");
         let (name, first) = name.split_once(" link to ").unwrap_or((&name, ""));
