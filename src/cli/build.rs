@@ -75,7 +75,7 @@ fn plans(wish: &mut Wish, to: Option<&Path>) -> Result<Vec<Bound>> {
             target: &target,
         });
         let mut plan = plan.map_err(|e| e.source_name(&media.name))?;
-        plan.notes.extend(doubts::of(wish, recipe)?);
+        plan.notes.extend(doubts::of(wish, &recipe)?);
         all.push((plan, out));
     }
     Ok(all)
