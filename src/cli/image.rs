@@ -2,7 +2,7 @@
 
 use super::args::{Apply, Image, ImageVerb, Implant, MakeImage, Undo};
 use super::build::Read;
-use super::output::{Out, tell};
+use super::output::{Out, not_over, tell};
 use super::term::{self, Bar};
 use super::{Outcome, resolve};
 use crate::content::Content;
@@ -42,6 +42,12 @@ fn make(m: &MakeImage) -> Result<Outcome> {
     if m.output.is_none() && m.patch_only.is_none() {
         let hint = "name the image with -o FILE, or a patch with --patch-only FILE";
         return Err(usage("where to?", hint));
+    }
+    for to in m.output.iter().chain(&m.patch_only) {
+        not_over(&wish.image, to)?;
+    }
+    if m.output.is_some() && m.output == m.patch_only {
+        return Err(usage("image and patch would be one file", "name two files, or leave one out"));
     }
     if let Some(p) = &m.patch_only {
         let told = write_patch(&given, &plan, p, m.digests)?;
@@ -183,9 +189,14 @@ fn digest(content: &Content, what: &str) -> Result<Digest> {
 }
 
 fn apply(a: &Apply) -> Result<Outcome> {
+    not_over(&a.base, &a.output)?;
+    not_over(&a.patch, &a.output)?;
     let base = Content::open(&a.base)?;
     let file = Content::open(&a.patch)?;
-    let of_patch = |e: Error| e.source_name(a.patch.display());
+    let of_patch = |e: Error| {
+        e.source_name(a.patch.display())
+            .hint("a patch is what `isowright image --patch-only` writes; copy it again, or make it again")
+    };
     let patch = Patch::read(&file, &|_| !stopped()).map_err(of_patch)?;
     if let Some(want) = patch.header.base.sha256
         && digest(&base, "base")? != want
@@ -232,10 +243,12 @@ fn apply(a: &Apply) -> Result<Outcome> {
 }
 
 fn undo(a: &Undo) -> Result<Outcome> {
+    not_over(&a.image, &a.output)?;
     let media = resolve::open(&a.image)?;
     let vendor = image::vendors(&media)?.ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "no way back lies in it: `isowright image` did not make it")
             .source_name(&media.name)
+            .hint("it is the vendor's image already, or was made by other means")
     })?;
     let mut out = Out::open(Some(&a.output))?;
     let bar = Bar::new(vendor.len());

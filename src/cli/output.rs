@@ -4,7 +4,7 @@ use super::term;
 use crate::error::{Error, Result};
 use std::fs::Permissions;
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use tempfile::{NamedTempFile, TempPath};
 
@@ -89,6 +89,21 @@ impl Write for Out {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Refuses to write over a file that is read: the vendor's image is worth more than a copy, and its sum is
+/// known. Links count as what they lead to.
+///
+/// # Errors
+/// `Usage`.
+pub fn not_over(read: &Path, to: &Path) -> Result<()> {
+    let file = |p: &Path| p.metadata().ok().map(|m| (m.dev(), m.ino()));
+    match (file(read), file(to)) {
+        (Some(a), Some(b)) if a == b => Err(Error::usage("it would be written over itself")
+            .source_name(to.display())
+            .hint("name another file with -o")),
+        _ => Ok(()),
     }
 }
 

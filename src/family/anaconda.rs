@@ -117,11 +117,11 @@ fn answer_file(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<()
         (Delivery::Initrd, "it can't be missing, and needs no URL"),
         (Delivery::Url, "it can be changed without a new initrd"),
     ];
-    if label.is_some() {
-        ways.insert(
-            0,
-            (Delivery::Medium, "it is found as stage 2 is, and the initrd stays as it is"),
-        );
+    if let Some(l) = &label {
+        // GRUB can't hand on the backslash of an escaped blank.
+        let at = if l.contains('\\') { ways.len() } else { 0 };
+        let why = "it is found as stage 2 is, and the initrd stays as it is";
+        ways.insert(at, (Delivery::Medium, why));
     }
     let way = draft.deliver(facts, &ways)?;
     let (text, reason) = match &facts.own_answers {

@@ -161,17 +161,23 @@ pub fn bsdtar_tree(image: &Path, depth: Depth) -> Tree {
         }
         return tree;
     }
-    // `-rw-r--r--  0 0 0 12 Feb 29 2024 path -> target`
+    // `-rw-r--r--  0 0 0 12 Feb 29 2024 path -> target`; `hrw-r--r-- 0 0 0 0 … path link to first`
     let listed = run("bsdtar", &["-tvf", text(image)]).good();
+    let mut sizes: BTreeMap<String, u64> = BTreeMap::new();
     let row = |line: &str| {
         let facts: Vec<&str> = line.split_whitespace().collect();
         let name = facts[8..].join(" ");
-        let name = name.split(" link to ").next().unwrap_or_default();
+        let (name, first) = name.split_once(" link to ").unwrap_or((&name, ""));
         let (name, target) = name.split_once(" -> ").unwrap_or((name, ""));
         let kind = match &facts[0][..1] {
             "d" => Kind::Dir,
             "l" => Kind::Link(Some(target.to_owned())),
-            _ => Kind::File { size: facts[4].parse().expect("a size"), sha256: None },
+            _ => {
+                let own = || facts[4].parse().expect("a size");
+                let size = sizes.get(first).copied().unwrap_or_else(own);
+                sizes.insert(name.to_owned(), size);
+                Kind::File { size, sha256: None }
+            }
         };
         let mode = rock_ridge.then(|| mode_of(&facts[0][1..10]));
         (name.trim_end_matches('/').to_owned(), Entry { kind, mode })

@@ -190,6 +190,11 @@ impl BootDocs {
         }
     }
 
+    /// Where the unified kernel images lie.
+    pub fn unified(&self) -> impl Iterator<Item = &Locus> {
+        self.images.iter().map(|(locus, _)| locus)
+    }
+
     /// The document at `locus`.
     pub fn get(&self, locus: &Locus) -> Option<&FoundDoc> {
         self.docs.iter().find(|d| d.locus == *locus)

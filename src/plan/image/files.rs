@@ -64,7 +64,11 @@ fn overlay(
     let Inputs { media, target, .. } = inputs;
     let pieces = set.iter().map(|l| piece(media, l)).collect::<Result<Vec<_>>>()?;
     let initrds = Initrds::kept(media, &target.folders, pieces);
-    let entries = initrds.beside(&draft.in_initrd)?;
+    let entries = initrds.beside(&draft.in_initrd).map_err(|e| {
+        let first = set.first().map(ToString::to_string).unwrap_or_default();
+        e.path(first)
+            .hint("ours goes beside an initrd that can be read; `isowright initrd` looks into it")
+    })?;
     let archive = cpio::archive_of(&cpio::with_parents(&entries, &|_| false))?;
     let bytes = archive.read_all(MAX_LIST).map(Content::from).unwrap_or(archive);
     let image = set.first().and_then(|l| l.image.clone());

@@ -7,6 +7,7 @@
 
 mod files;
 mod menus;
+mod reach;
 mod render;
 
 pub use menus::{Entry, Menu};
@@ -115,7 +116,10 @@ fn undo_path() -> Result<TreePath> {
 pub fn vendors(media: &Media) -> Result<Option<Content>> {
     let path = undo_path()?;
     let Ok(file) = media.tree.file(&path) else { return Ok(None) };
-    let at = |e: Error| e.path(&path).source_name(&media.name);
+    let at = |e: Error| {
+        let mend = "start from the vendor's own image: the way back in this one is lost";
+        e.path(&path).source_name(&media.name).hint(mend)
+    };
     let undo = Undo::read(file, &|_| true).map_err(at)?;
     undo.apply(&media.image).map(Some).map_err(at)
 }
@@ -149,6 +153,8 @@ pub fn make(inputs: &Inputs, wish: &Wish) -> Result<ImagePlan> {
     draft.args.extend(checks.into_iter().map(|c| c.edit));
 
     let mut menus = menus::all(inputs, &draft)?;
+    reach::unified(inputs, &menus)?;
+    reach::defaults(inputs, &menus, profile.unattended, &mut draft);
     let kernel = menus::default_kernel(&menus, media)?;
     let version = KernelVersion::read(&kernel.1)?;
     let facts = overlay::Kernel { name: kernel.0.to_string(), version: version.as_ref() };
@@ -160,7 +166,10 @@ pub fn make(inputs: &Inputs, wish: &Wish) -> Result<ImagePlan> {
     let time = target.source_date_epoch.or(media.volume.modified).or(media.volume.created);
     let time = time.unwrap_or(0);
     let changes = files::changes(&mut files, media, &signed, time, &mut draft)?;
-    let (content, touched) = grafted(media, &changes, time, md5)?;
+    let (content, (touched, record)) = grafted(media, &changes, time, md5)?;
+    let way_back = super::netboot::made(Vec::new(), "the way back to the vendor's image");
+    let at = Locus { image: None, path: undo_path()? };
+    files.insert(at, Planned { content: record, ..way_back });
     menus::prove(media, &content, &menus)?;
 
     let (name, title) = super::names(recipe, identity);
@@ -184,13 +193,14 @@ pub fn make(inputs: &Inputs, wish: &Wish) -> Result<ImagePlan> {
     })
 }
 
-/// The image with the changes and the way back; where an MD5 was implanted, its place is blank.
+/// The image with the changes and the way back, and what was done; where an MD5 was implanted, its place is
+/// blank.
 fn grafted(
     media: &Media,
     changes: &Changes,
     time: i64,
     md5: Sum,
-) -> Result<(Content, Vec<Touched>)> {
+) -> Result<(Content, (Vec<Touched>, Content))> {
     let path = undo_path()?;
     let options = graft::Options { timestamp: time };
     let named = |e: Error| e.source_name(&media.name);
@@ -206,7 +216,7 @@ fn grafted(
                 new.content.splice(isomd5::AREA, isomd5::BLANK.to_vec().into())?
             }
         };
-        Ok((content, new.touched))
+        Ok((content, (new.touched, record.clone())))
     })
 }
 

@@ -1,5 +1,6 @@
 //! Text and JSON of an [`ImagePlan`].
 
+use super::super::Origin;
 use super::super::render::{coverage, human, line, notes};
 use super::{ImagePlan, Menu, Sum};
 use crate::error::{Error, ErrorKind, Result};
@@ -85,7 +86,10 @@ struct Json<'a> {
 struct JsonFile<'a> {
     path: String,
     size: u64,
-    origin: &'a super::super::Origin,
+    /// Of a file that is new; an edited one keeps the vendor's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<String>,
+    origin: &'a Origin,
     reasons: &'a [String],
 }
 
@@ -104,6 +108,7 @@ pub fn json(plan: &ImagePlan) -> Result<serde_json::Value> {
     let files = plan.files.iter().map(|(at, f)| JsonFile {
         path: at.to_string(),
         size: f.content.len(),
+        mode: (!matches!(f.origin, Origin::Edited { .. })).then(|| format!("{:04o}", f.mode)),
         origin: &f.origin,
         reasons: &f.reasons,
     });

@@ -185,7 +185,7 @@ impl Editor<'_> {
                 n => Err(Error::unsupported(format!("a name of {n} bytes; 255 are the most"))),
             };
         }
-        let habit = super::names::Habit { long: true, joliet_long: true, no_version: false };
+        let habit = super::names::Habit { long: true, joliet_long: true, no_version: None };
         let id = super::names::fresh(name, false, best.alphabet, habit, &|_| false);
         let shown = id.map(|id| best.shown_plainly(&id)).unwrap_or_default();
         let same = match best.alphabet {

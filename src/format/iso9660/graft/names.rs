@@ -8,8 +8,8 @@ use std::cmp::Ordering;
 pub(super) struct Habit {
     /// Longer than 8.3.
     pub long: bool,
-    /// Files without `;1`.
-    pub no_version: bool,
+    /// Files without `;1`; `None` where there is none to learn from.
+    pub no_version: Option<bool>,
     /// Joliet names over 64 units.
     pub joliet_long: bool,
 }
@@ -42,7 +42,7 @@ impl Habit {
             let (name, ext) = split(stem);
             habit.long |= name.len() > 8 || ext.len() > 3;
         }
-        habit.no_version = files > 0 && versions == 0;
+        habit.no_version = (files > 0).then_some(versions == 0);
         habit
     }
 }
@@ -104,7 +104,7 @@ fn iso(name: &[u8], dir: bool, habit: Habit, tail: &str) -> Vec<u8> {
     if !dir {
         id.push(b'.');
         id.extend_from_slice(&ext[..ext.len().min(max_ext)]);
-        if !habit.no_version {
+        if habit.no_version != Some(true) {
             id.extend_from_slice(b";1");
         }
     }
@@ -113,7 +113,7 @@ fn iso(name: &[u8], dir: bool, habit: Habit, tail: &str) -> Vec<u8> {
 
 fn joliet(name: &[u8], dir: bool, habit: Habit, tail: &str) -> Vec<u8> {
     let max = if habit.joliet_long { 103 } else { 64 };
-    let version = if dir || habit.no_version { "" } else { ";1" };
+    let version = if dir || habit.no_version == Some(true) { "" } else { ";1" };
     let text: String = String::from_utf8_lossy(name).chars().map(joliet_char).collect();
     let room = max - version.len() - tail.len();
     let units = |s: &str| s.encode_utf16().count();

@@ -120,6 +120,9 @@ fn add(
     let mut habit = d.habit;
     habit.long |= side.shown;
     habit.joliet_long |= side.shown;
+    // A folder without a file goes by the others.
+    let others = || side.dirs.iter().find_map(|d| d.habit.no_version);
+    habit.no_version = habit.no_version.or_else(others);
     let id = names::fresh(name, directory, side.alphabet, habit, &taken)
         .ok_or_else(|| Error::unsupported("no free name in the ISO 9660 view"))?;
     let room = MAX_RECORD - (33 + id.len()).next_multiple_of(2);
