@@ -1,6 +1,6 @@
 //! Patches of ours: what turns one image into another, as a small file.
 //!
-//! A file is framed as [`frame`] says. The new image is told from its first byte to its last by
+//! A file is framed as `frame.rs` says. The new image is told from its first byte to its last by
 //! [`Op`]s, so a patch that is read is a [`Content`] again: the base's extents, the patch's extents and
 //! zeros, and nothing is unpacked.
 //!
