@@ -13,6 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub fn run(a: &Boot) -> Result<Outcome> {
+    let starts = starts(a)?;
     let mut o = Options::new(&a.source);
     o.firmware = a.firmware.iter().map(|f| f.parse()).collect::<Result<_>>()?;
     o.expect = a.expect.as_deref().map(regex::Regex::new).transpose().map_err(|e| {
@@ -32,7 +33,7 @@ pub fn run(a: &Boot) -> Result<Outcome> {
     o.disks.clone_from(&a.disk);
     o.timeout = Duration::from_secs(a.timeout);
     let mut verdicts = Vec::new();
-    for start in starts(a)? {
+    for start in starts {
         o.start = start;
         verdicts.extend(boot::prove(&o, &term::STOP, &mut |e| tell(a.json, &e))?);
     }
@@ -50,12 +51,14 @@ pub fn run(a: &Boot) -> Result<Outcome> {
 /// From where, each in turn: a file is an ISO, a folder a tree.
 fn starts(a: &Boot) -> Result<Vec<Start>> {
     let there = std::fs::metadata(&a.source)
-        .map_err(|e| Error::io("can't open it", e).source_name(a.source.display()))?;
+        .map_err(|e| Error::io("can't open it", e).source_name(a.source.display()))
+        .map_err(|e| e.hint("name the folder of a tree, or an ISO"))?;
     if !there.is_dir() {
         let wrong = [("--host", a.host.is_some()), ("--from-disk", a.from_disk)];
         if let Some((option, _)) = wrong.iter().find(|w| w.1) {
             return Err(Error::usage(format!("{option} is for trees, and this is a file"))
-                .source_name(a.source.display()));
+                .source_name(a.source.display())
+                .hint("an ISO is started from a CD drive or a disk: --as cd,disk"));
         }
         let of = |d: &Drive| match d {
             Drive::Cd => Start::Cd,
