@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# The long ones: whole installations in QEMU, then each fuzz target for 60 s (SECONDS_EACH=n for another
+# The long ones: whole installations in QEMU, many more cases of each property, then each fuzz target for 60 s (SECONDS_EACH=n for another
 # time).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tests/material/debian-dvd.sh "${ISOWRIGHT_MATERIAL:-target/material}"
 cargo test --test soak-install -- --test-threads 1
+PROPTEST_CASES=${PROPTEST_CASES:-100000} cargo test --lib --test bootconfig
 command -v cargo-fuzz >/dev/null || cargo install --locked --quiet cargo-fuzz
 rustup toolchain list | grep -q nightly || { echo "cargo fuzz needs a nightly toolchain: rustup toolchain install nightly"; exit 1; }
 # Seeds: our own fixtures, so that a run starts from what the parsers know.
