@@ -639,7 +639,7 @@ fn slips_are_told_on_one_line_with_a_hint() {
     fails(&["append", &good, "--add", &absent, "-o", &out], &["absent"]);
     fails(&["append", &good, "--add", dir, "-o", &out], &["is a folder"]);
     fails(&["append", &good, "--add", &format!("{good}:"), "-o", &out], &["does not say where"]);
-    fails(&["append", &good, "--folder", &good, "-o", &out], &["can't read the folder"]);
+    fails(&["append", &good, "--folder", &good, "-o", &out], &["is no folder"]);
     fails(&["append", &good, "--add", &good, "-o", dir], &["is a folder"]);
     fails(&["append", &good, "--add", &text, "-o", "/nowhere/x"], &["/nowhere"]);
     fails(&["repack", &good, "--drop", "nope", "-o", &out], &["\"nope\" matches nothing"]);

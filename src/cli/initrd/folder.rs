@@ -12,7 +12,9 @@ use std::path::Path;
 /// # Errors
 /// As [`folder::read`].
 pub fn entries(dir: &Path) -> Result<Vec<Entry>> {
-    Ok(folder::read(dir)?.iter().map(|(path, n)| at(path.clone(), n.clone())).collect())
+    let tree = folder::read(dir)
+        .map_err(|e| e.hint("--folder takes a folder of files, folders and links"))?;
+    Ok(tree.iter().map(|(path, n)| at(path.clone(), n.clone())).collect())
 }
 
 /// One file of this machine, to lie at `path`.
