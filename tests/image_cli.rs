@@ -521,3 +521,47 @@ fn every_fixture_is_planned_or_refused_with_a_hint() {
     }
     assert!(planned > 2 * refused, "{planned} planned, {refused} refused");
 }
+
+#[test]
+fn a_recipe_file_asks_for_images_beside_trees() {
+    let Some((tmp, iso)) = copied("img-el.iso") else { return };
+    let at = |n: &str| tmp.path().join(n);
+    let read = |n: &str| std::fs::read(at(n)).unwrap();
+    std::fs::write(at("notes.txt"), "ours").unwrap();
+    let image = "[output.image]\npath = \"job.iso\"\npatch_only = \"job.patch\"\nadd = { \"docs/notes.txt\" = \"notes.txt\" }\n";
+    let source = "[source]\npath = \"some.iso\"\n";
+    std::fs::write(at("one.toml"), format!("{source}{image}")).unwrap();
+    let two = format!("{source}[[output]]\ndir = \"tree\"\nboot_only = true\n[[output]]\n{image}");
+    std::fs::write(at("two.toml"), two).unwrap();
+    let one = at("one.toml");
+
+    ok(&["recipe", "lint", text(&one)]);
+    ok(&["plan", text(&one)]);
+    ok(&["build", text(&one), "--dry-run"]);
+    assert!(!at("job.iso").exists() && !at("job.patch").exists());
+    ok(&["build", text(&one)]);
+    let add = format!("{}:docs/notes.txt", text(&at("notes.txt")));
+    ok(&["image", text(&iso), "--add", &add, "-o", text(&at("cli.iso"))]);
+    assert!(read("job.iso") == read("cli.iso"), "the file and the command line say the same");
+    ok(&["image", "apply", text(&iso), text(&at("job.patch")), "-o", text(&at("patched.iso"))]);
+    assert!(read("patched.iso") == read("cli.iso"));
+
+    for made in ["job.iso", "job.patch"] {
+        std::fs::remove_file(at(made)).unwrap();
+    }
+    ok(&["image", text(&one)]);
+    assert!(read("job.iso") == read("cli.iso"), "`image` takes the file's own places");
+    // A place on the command line stands in for them.
+    ok(&["image", text(&one), "-o", text(&at("plain.iso"))]);
+    assert!(read("plain.iso") != read("cli.iso"), "without the recipe file's added file");
+
+    std::fs::remove_file(at("job.iso")).unwrap();
+    let told = ok(&["build", text(&at("two.toml")), "--json"]).stdout;
+    let told: serde_json::Value = serde_json::from_slice(&told).unwrap();
+    assert!(told[0]["files"].is_array() && told[1]["menus"].is_array(), "{told:#}");
+    assert!(at("tree/boot.ipxe").exists() && read("job.iso") == read("cli.iso"));
+
+    let over = format!("{source}[output.image]\npath = \"some.iso\"\n");
+    std::fs::write(at("over.toml"), over).unwrap();
+    fails(&["build", text(&at("over.toml"))], &["some.iso"]);
+}

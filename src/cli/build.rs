@@ -2,7 +2,8 @@
 
 use super::Outcome;
 use super::args::{Build, PlanArgs};
-use super::resolve::{self, Wish};
+use super::image;
+use super::resolve::{self, Wish, extent};
 use super::term::{self, Bar};
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::Media;
@@ -15,15 +16,19 @@ use std::path::{Path, PathBuf};
 
 pub fn plan(a: &PlanArgs) -> Result<Outcome> {
     let mut wish = resolve::wish(&a.source)?;
-    show(&plans(&mut wish, None)?, a.all, a.json)
+    let orders = image::orders(&wish)?;
+    let trees = plans(&mut wish, None)?;
+    show(&trees, &image::plans(&mut wish, orders)?, a.all, a.json)
 }
 
 /// A plan and the folder that a recipe file or the command line names for it.
 type Bound = (Plan, Option<PathBuf>);
 
-fn show(plans: &[Bound], all: bool, json: bool) -> Result<Outcome> {
+fn show(plans: &[Bound], images: &[image::Ordered], all: bool, json: bool) -> Result<Outcome> {
     if json {
-        let values: Vec<_> = plans.iter().map(|(p, _)| render::json(p)).collect::<Result<_>>()?;
+        let trees = plans.iter().map(|(p, _)| render::json(p));
+        let images = images.iter().map(image::Ordered::json);
+        let values: Vec<_> = trees.chain(images).collect::<Result<_>>()?;
         term::out(&format!("{:#}\n", one_or_all(values)));
         return Ok(Outcome::Done);
     }
@@ -35,6 +40,7 @@ fn show(plans: &[Bound], all: bool, json: bool) -> Result<Outcome> {
             term::out(&format!("\nTo {}\n", o.display()));
         }
     }
+    images.iter().for_each(image::Ordered::show);
     Ok(Outcome::Done)
 }
 
@@ -43,7 +49,7 @@ fn one_or_all(mut values: Vec<serde_json::Value>) -> serde_json::Value {
     if values.len() == 1 { values.remove(0) } else { values.into() }
 }
 
-/// A plan per output; the medium is opened and checked once. `to` on the command line stands in for the
+/// A plan per tree; the medium is opened and checked once. `to` on the command line stands in for the
 /// recipe file's outputs.
 fn plans(wish: &mut Wish, to: Option<&Path>) -> Result<Vec<Bound>> {
     let forced = wish.target.extent;
@@ -51,11 +57,14 @@ fn plans(wish: &mut Wish, to: Option<&Path>) -> Result<Vec<Bound>> {
         Some(o) => vec![(Some(o.to_owned()), forced)],
         None if wish.outputs.is_empty() => vec![(None, forced)],
         None => {
-            let outputs = std::mem::take(&mut wish.outputs);
             let own = |e| if forced == Extent::AsNeeded { e } else { forced };
-            outputs.into_iter().map(|(o, e)| (Some(o), own(e))).collect()
+            let trees = wish.outputs.iter().filter_map(|o| Some((o.dir.clone()?, extent(o))));
+            trees.map(|(o, e)| (Some(o), own(e))).collect()
         }
     };
+    if outputs.is_empty() {
+        return Ok(Vec::new());
+    }
     let Read { media, docs, identity, recipe } = Read::of(resolve::open(&wish.image)?, wish)?;
     let mut target = wish.target.clone();
     if let (None, Some(n)) = (&target.netboot, &recipe.netboot)
@@ -96,8 +105,9 @@ impl Read {
     ///
     /// # Errors
     /// `Corrupt` for another digest; those of the recipes' selection.
-    pub fn of(media: Media, wish: &Wish) -> Result<Self> {
-        if let Some(want) = wish.sha256 {
+    pub fn of(media: Media, wish: &mut Wish) -> Result<Self> {
+        // Once: the trees and images of one job are of one medium.
+        if let Some(want) = wish.sha256.take() {
             check_digest(&media, want)?;
         }
         let labels = label::labels(&wish.recipes)?;
@@ -135,23 +145,35 @@ fn check_digest(media: &Media, want: crate::content::copy::Digest) -> Result<()>
 
 pub fn run(a: &Build) -> Result<Outcome> {
     let mut wish = resolve::wish(&a.source)?;
+    let orders = match a.output {
+        Some(_) => Vec::new(),
+        None => image::orders(&wish)?,
+    };
+    // All is planned before anything is written.
     let plans = plans(&mut wish, a.output.as_deref())?;
+    let images = image::plans(&mut wish, orders)?;
     if a.dry_run {
-        return show(&plans, false, a.json);
+        return show(&plans, &images, false, a.json);
     }
-    let mut manifests = Vec::new();
+    let mut told = Vec::new();
     for (plan, out) in &plans {
         let out = out
             .as_deref()
             .ok_or_else(|| Error::usage("where to?").hint("name the folder with -o DIR"))?;
         let done = write(plan, out)?;
         match a.json {
-            true => manifests.push(done.manifest.to_value()?),
+            true => told.push(done.manifest.to_value()?),
             false => term::out(&report(plan, &done, out)),
         }
     }
+    for i in &images {
+        i.write(!a.json)?;
+        if a.json {
+            told.push(i.json()?);
+        }
+    }
     if a.json {
-        term::out(&format!("{:#}\n", one_or_all(manifests)));
+        term::out(&format!("{:#}\n", one_or_all(told)));
     }
     Ok(Outcome::Done)
 }

@@ -17,8 +17,9 @@ use crate::plan::Inputs;
 use crate::plan::image::{self, ImagePlan, Md5, Sum};
 use crate::plan::render::human;
 use crate::publish::Progress;
+use crate::recipe::output::{self, ImageOutput};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub fn run(a: &Image) -> Result<Outcome> {
     match &a.verb {
@@ -33,48 +34,146 @@ fn make(m: &MakeImage) -> Result<Outcome> {
     let source = m.source.as_deref();
     let source = source.ok_or_else(|| usage("no image", "isowright image some.iso -o new.iso"))?;
     let mut wish = resolve::said(source, &m.said, None)?;
-    let more = image::Wish { md5: m.implant_md5.into(), added: added(&m.add)? };
-    let given = read(&mut wish)?;
-    let plan = plan(&given, &wish, &more)?;
-    if m.dry_run {
-        return show(&plan, m.json);
-    }
-    if m.output.is_none() && m.patch_only.is_none() {
-        let hint = "name the image with -o FILE, or a patch with --patch-only FILE";
-        return Err(usage("where to?", hint));
-    }
-    for to in m.output.iter().chain(&m.patch_only) {
-        not_over(&wish.image, to)?;
-    }
-    if m.output.is_some() && m.output == m.patch_only {
-        return Err(usage("image and patch would be one file", "name two files, or leave one out"));
-    }
-    if let Some(p) = &m.patch_only {
-        let told = write_patch(&given, &plan, p, m.digests)?;
-        if !m.json {
-            tell(Some(p), &told);
+    let typed = Order::typed(m)?;
+    let named = typed.output.is_some() || typed.patch_only.is_some();
+    let mut orders = if named { Vec::new() } else { orders(&wish)? };
+    if orders.is_empty() {
+        if !named && !m.dry_run {
+            let hint = "name the image with -o FILE, or a patch with --patch-only FILE";
+            return Err(usage("where to?", hint));
         }
+        orders.push(typed);
     }
-    if let Some(o) = &m.output {
-        write(&plan, o)?;
-        if !m.json {
-            tell(Some(o), &report(&plan, o));
-        }
+    let all = plans(&mut wish, orders)?;
+    if m.dry_run && !m.json {
+        all.iter().for_each(Ordered::show);
+        return Ok(Outcome::Done);
+    }
+    for o in all.iter().filter(|_| !m.dry_run) {
+        o.write(!m.json)?;
     }
     if m.json {
-        tell(m.output.as_deref(), &format!("{:#}\n", image::json(&plan)?));
+        let mut values: Vec<_> = all.iter().map(Ordered::json).collect::<Result<_>>()?;
+        let one = if values.len() == 1 { values.remove(0) } else { values.into() };
+        tell(all[0].order.output.as_deref(), &format!("{one:#}\n"));
     }
     Ok(Outcome::Done)
 }
 
+/// An image that is asked for, on the command line or in a recipe file.
+#[derive(Default)]
+pub(super) struct Order {
+    output: Option<PathBuf>,
+    patch_only: Option<PathBuf>,
+    digests: bool,
+    more: image::Wish,
+}
+
+impl Order {
+    fn typed(m: &MakeImage) -> Result<Self> {
+        let files = m.add.iter().map(|a| resolve::added(a)).collect::<Result<_>>()?;
+        Ok(Order {
+            output: m.output.clone(),
+            patch_only: m.patch_only.clone(),
+            digests: m.digests,
+            more: image::Wish { md5: m.implant_md5.into(), added: added(files)? },
+        })
+    }
+
+    fn of_recipe(o: &ImageOutput) -> Result<Self> {
+        let file = |(to, from): (&String, &PathBuf)| Ok((from.clone(), TreePath::new(to)?));
+        let files = o.add.iter().map(file).collect::<Result<_>>()?;
+        let md5 = match o.implant_md5 {
+            output::Implant::Auto => Md5::AsVendor,
+            output::Implant::Yes => Md5::Implant,
+            output::Implant::No => Md5::Drop,
+        };
+        Ok(Order {
+            output: o.path.clone(),
+            patch_only: o.patch_only.clone(),
+            digests: o.digests,
+            more: image::Wish { md5, added: added(files)? },
+        })
+    }
+
+    /// Refuses to write over the medium, or two things into one file.
+    fn check(&self, medium: &Path) -> Result<()> {
+        for to in self.output.iter().chain(&self.patch_only) {
+            not_over(medium, to)?;
+        }
+        if self.output.is_some() && self.output == self.patch_only {
+            return Err(Error::usage("image and patch would be one file")
+                .hint("name two files, or leave one out"));
+        }
+        Ok(())
+    }
+}
+
+/// The images that a recipe file asks for.
+pub(super) fn orders(wish: &resolve::Wish) -> Result<Vec<Order>> {
+    wish.outputs.iter().filter_map(|o| o.image.as_ref()).map(Order::of_recipe).collect()
+}
+
+/// An image that is planned, and not written yet.
+pub(super) struct Ordered {
+    order: Order,
+    plan: ImagePlan,
+    base: Content,
+}
+
+/// Plans each of `orders`; the medium is opened once.
+pub(super) fn plans(wish: &mut resolve::Wish, orders: Vec<Order>) -> Result<Vec<Ordered>> {
+    if orders.is_empty() {
+        return Ok(Vec::new());
+    }
+    orders.iter().try_for_each(|o| o.check(&wish.image))?;
+    let given = read(wish)?;
+    let planned = |order: Order| {
+        let plan = plan(&given, wish, &order.more)?;
+        Ok(Ordered { order, plan, base: given.image.clone() })
+    };
+    orders.into_iter().map(planned).collect()
+}
+
+impl Ordered {
+    /// The plan for machines.
+    pub fn json(&self) -> Result<serde_json::Value> {
+        image::json(&self.plan)
+    }
+
+    /// Prints the plan.
+    pub fn show(&self) {
+        let safe: Vec<String> = image::text(&self.plan).lines().map(term::safe).collect();
+        term::out(&(safe.join("\n") + "\n"));
+    }
+
+    /// Writes what was ordered, and says so where `told`.
+    pub fn write(&self, told: bool) -> Result<()> {
+        let Order { output, patch_only, digests, .. } = &self.order;
+        if let Some(p) = patch_only {
+            let text = write_patch(&self.base, &self.plan, p, *digests)?;
+            if told {
+                tell(Some(p), &text);
+            }
+        }
+        if let Some(o) = output {
+            write(&self.plan, o)?;
+            if told {
+                tell(Some(o), &report(&self.plan, o));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The medium as the vendor made it, also where it is one of ours, and the image that was given.
-pub(super) struct Given {
-    pub read: Read,
-    pub image: Content,
+struct Given {
+    read: Read,
+    image: Content,
 }
 
 /// Opens the medium; one of ours is taken back to the vendor's first, so that a second time is as the first.
-pub(super) fn read(wish: &mut resolve::Wish) -> Result<Given> {
+fn read(wish: &mut resolve::Wish) -> Result<Given> {
     wish.target.route = Route::Medium;
     let media = resolve::open(&wish.image)?;
     let image = media.image.clone();
@@ -89,7 +188,7 @@ fn of_vendor(media: Media) -> Result<Media> {
     }
 }
 
-pub(super) fn plan(given: &Given, wish: &resolve::Wish, more: &image::Wish) -> Result<ImagePlan> {
+fn plan(given: &Given, wish: &resolve::Wish, more: &image::Wish) -> Result<ImagePlan> {
     let Read { media, docs, identity, recipe } = &given.read;
     let plan = image::make(
         &Inputs { media, docs, identity, recipe, profile: &wish.profile, target: &wish.target },
@@ -98,18 +197,8 @@ pub(super) fn plan(given: &Given, wish: &resolve::Wish, more: &image::Wish) -> R
     plan.map_err(|e| e.source_name(&media.name))
 }
 
-pub(super) fn show(plan: &ImagePlan, json: bool) -> Result<Outcome> {
-    if json {
-        term::out(&format!("{:#}\n", image::json(plan)?));
-        return Ok(Outcome::Done);
-    }
-    let safe: Vec<String> = image::text(plan).lines().map(term::safe).collect();
-    term::out(&(safe.join("\n") + "\n"));
-    Ok(Outcome::Done)
-}
-
 /// Writes the image; it has its name when it is whole.
-pub(super) fn write(plan: &ImagePlan, to: &Path) -> Result<()> {
+fn write(plan: &ImagePlan, to: &Path) -> Result<()> {
     let mut out = Out::open(Some(to))?;
     let bar = Bar::new(plan.content.len());
     let name = TreePath::root();
@@ -156,11 +245,11 @@ fn finished(plan: &ImagePlan) -> Result<Content> {
 }
 
 /// Writes the patch; what is to be said of it.
-fn write_patch(given: &Given, plan: &ImagePlan, to: &Path, digests: bool) -> Result<String> {
+fn write_patch(base: &Content, plan: &ImagePlan, to: &Path, digests: bool) -> Result<String> {
     let new = finished(plan)?;
-    let mut patch = Patch::between(&given.image, &new)?;
+    let mut patch = Patch::between(base, &new)?;
     if digests {
-        patch.header.base.sha256 = Some(digest(&given.image, "base")?);
+        patch.header.base.sha256 = Some(digest(base, "base")?);
         patch.header.result.sha256 = Some(digest(&new, "result")?);
     }
     let file = patch.to_content(&|_| !stopped())?;
@@ -267,10 +356,10 @@ fn undo(a: &Undo) -> Result<Outcome> {
 }
 
 /// The operator's files for the medium.
-fn added(list: &[String]) -> Result<BTreeMap<TreePath, (String, Content)>> {
-    list.iter()
-        .map(|a| {
-            let (from, to) = resolve::added(a)?;
+fn added(files: Vec<(PathBuf, TreePath)>) -> Result<BTreeMap<TreePath, (String, Content)>> {
+    files
+        .into_iter()
+        .map(|(from, to)| {
             let name = from.file_name().unwrap_or_default().to_string_lossy().into_owned();
             Ok((to, (name, Content::open(&from)?)))
         })
@@ -287,7 +376,7 @@ impl From<Implant> for Md5 {
     }
 }
 
-pub(super) fn report(plan: &ImagePlan, to: &Path) -> String {
+fn report(plan: &ImagePlan, to: &Path) -> String {
     let edited = plan.menus.iter().filter(|m| m.doc.to_bytes() != m.was).count();
     let mut s = format!(
         "{}: {}, {} (+{}): {edited} boot configurations, {} files changed or added\n",

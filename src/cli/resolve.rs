@@ -10,7 +10,8 @@ use crate::model::hosts::Hosts;
 use crate::model::profile::{AnswerKind, InitrdWish, Profile};
 use crate::plan::overlay::Folder;
 use crate::plan::{Extent, NetbootPair, Target};
-use crate::recipe::job::{Job, JobProfile, Output, base_url};
+use crate::recipe::job::{Job, JobProfile, base_url};
+use crate::recipe::output::Output;
 use crate::recipe::{self, Recipe};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -69,8 +70,8 @@ pub struct Wish {
     pub recipe: Option<String>,
     /// The recipes.
     pub recipes: Vec<Recipe>,
-    /// Where a recipe file wants it, and how much of the medium.
-    pub outputs: Vec<(PathBuf, Extent)>,
+    /// What a recipe file wants: trees, images.
+    pub outputs: Vec<Output>,
 }
 
 /// Reads a file that the user named: small, and told by name where it fails.
@@ -178,11 +179,12 @@ fn from_job(source: &Path, a: &Said, machines: Option<&Path>) -> Result<Wish> {
         profile,
         recipe: job.recipe,
         recipes: recipes(a.recipes.as_deref())?,
-        outputs: job.output.iter().map(|o| (o.dir.clone(), extent(o))).collect(),
+        outputs: job.output,
     })
 }
 
-fn extent(o: &Output) -> Extent {
+/// How much of the medium a tree holds.
+pub fn extent(o: &Output) -> Extent {
     match (o.full_tree, o.boot_only) {
         (true, _) => Extent::FullTree,
         (false, true) => Extent::BootOnly,

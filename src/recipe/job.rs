@@ -1,6 +1,7 @@
 //! A job: everything that one `isowright build FILE` needs, so that a tree can be built again from a
 //! file under version control. Paths are relative to the job file.
 
+use super::output::{Output, one_or_many};
 use crate::content::copy::Digest;
 use crate::error::{Error, Result};
 use crate::model::profile::Profile;
@@ -32,8 +33,8 @@ pub struct Job {
     /// The URL that the tree will have; relocatable where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
-    /// Where to.
-    #[serde(default)]
+    /// Where to: trees and images.
+    #[serde(default, deserialize_with = "one_or_many")]
     pub output: Vec<Output>,
 }
 
@@ -69,20 +70,6 @@ pub struct NetbootFiles {
     pub initrd: PathBuf,
 }
 
-/// Where to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Output {
-    /// The tree's own folder: `boot.ipxe` lies right in it.
-    pub dir: PathBuf,
-    /// The whole medium below `repo/`, also where less would do.
-    #[serde(default)]
-    pub full_tree: bool,
-    /// Kernel, initrd and boot files only: the rest is hosted elsewhere.
-    #[serde(default)]
-    pub boot_only: bool,
-}
-
 impl Job {
     /// Reads and checks a job. `file` is where the text comes from: paths in it are made relative to
     /// that file's folder.
@@ -115,7 +102,7 @@ impl Job {
         if let Some(n) = &mut self.netboot {
             paths.extend([&mut n.kernel, &mut n.initrd]);
         }
-        paths.extend(self.output.iter_mut().map(|o| &mut o.dir));
+        paths.extend(self.output.iter_mut().flat_map(Output::paths));
         for p in paths {
             *p = folder.join(&*p);
         }
@@ -128,15 +115,26 @@ impl Job {
             return Err(Error::usage("source.path is empty"));
         }
         if self.output.is_empty() {
-            return Err(Error::usage("no [[output]]: say where the tree is to go"));
+            return Err(Error::usage("no [[output]]: say where the tree or the image is to go"));
         }
-        for (i, o) in self.output.iter().enumerate() {
-            if o.full_tree && o.boot_only {
-                return Err(Error::usage("full_tree and boot_only exclude each other"));
+        let mut written: Vec<&Path> = Vec::new();
+        for o in &self.output {
+            o.check()?;
+            for path in o.written() {
+                if written.contains(&path) {
+                    return Err(Error::usage(format!(
+                        "output {} stands there twice",
+                        path.display()
+                    )));
+                }
+                written.push(path);
             }
-            if self.output[..i].iter().any(|other| other.dir == o.dir) {
-                return Err(Error::usage(format!("output {} stands there twice", o.dir.display())));
-            }
+        }
+        if self.hosts.is_some() && self.output.iter().any(|o| o.image.is_some()) {
+            return Err(Error::usage(
+                "an image is for machines that are alike: hosts are for trees",
+            )
+            .hint("a job for the tree of many hosts, and one for each image"));
         }
         if let Some(u) = &self.base_url {
             base_url(u)?;
@@ -243,11 +241,26 @@ mod tests {
         .expect("job");
         assert_eq!(job.source.path, Path::new("/jobs/in/a.iso"));
         assert_eq!(job.netboot.expect("netboot").kernel, Path::new("/abs/linux"));
-        assert_eq!(job.output[0].dir, Path::new("/jobs/out"));
+        assert_eq!(job.output[0].dir.as_deref(), Some(Path::new("/jobs/out")));
         assert!(matches!(job.profile, Some(JobProfile::Inline(_))));
         let file = "profile = \"p.toml\"\n[source]\npath = \"a\"\n[[output]]\ndir = \"o\"\n";
         let job = Job::from_toml(file, Path::new("/jobs/d.toml")).expect("job");
         assert_eq!(job.profile, Some(JobProfile::File("/jobs/p.toml".into())));
+    }
+
+    #[test]
+    fn an_image_is_an_output_alone_or_among_trees() {
+        let alone = "[source]\npath = \"a\"\n[output.image]\npath = \"n.iso\"\nimplant_md5 = \"no\"\n\
+                     [output.image.add]\n\"x/notes.txt\" = \"notes.txt\"\n";
+        let job = Job::from_toml(alone, Path::new("/jobs/d.toml")).expect("job");
+        let image = job.output[0].image.as_ref().expect("image");
+        assert_eq!(image.path.as_deref(), Some(Path::new("/jobs/n.iso")));
+        assert_eq!(image.add["x/notes.txt"], Path::new("/jobs/notes.txt"));
+        let both = "[source]\npath = \"a\"\n[[output]]\ndir = \"t\"\n[[output]]\n\
+                    [output.image]\npatch_only = \"p\"\n";
+        let job = Job::from_toml(both, Path::new("/jobs/d.toml")).expect("job");
+        assert_eq!(job.output.len(), 2);
+        assert!(job.output[0].image.is_none() && job.output[1].image.is_some());
     }
 
     #[test]
@@ -261,6 +274,21 @@ mod tests {
             (
                 "base_url = \"ftp://x\"\n[source]\npath = \"a\"\n[[output]]\ndir = \"o\"\n",
                 "no plain http(s) URL",
+            ),
+            (
+                "[source]\npath = \"a\"\n[[output]]\ndir = \"o\"\n[output.image]\npath = \"i\"\n",
+                "a tree or an image",
+            ),
+            ("[source]\npath = \"a\"\n[[output]]\n", "names no place"),
+            ("[source]\npath = \"a\"\n[output.image]\n", "names no file"),
+            (
+                "[source]\npath = \"a\"\n[output.image]\npth = \"i\"\n",
+                "/jobs/d.toml:4: unknown field `pth`",
+            ),
+            (
+                "[source]\npath = \"a\"\n[[output]]\ndir = \"o\"\n[[output]]\n\
+                 [output.image]\npath = \"o\"\n",
+                "stands there twice",
             ),
             ("[source]\npath = \"a\"\nsha256 = \"12\"\n[[output]]\ndir = \"o\"\n", "64 hex digits"),
         ] {

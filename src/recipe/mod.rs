@@ -4,6 +4,7 @@
 pub mod job;
 pub mod label;
 pub mod lint;
+pub mod output;
 pub mod select;
 
 use crate::content::path::TreePath;

@@ -230,14 +230,8 @@ pub(super) fn default_kernel(menus: &[Menu], media: &Media) -> Result<(Locus, Co
 /// The documents that are other than before, as files.
 pub(super) fn edited(menus: &[Menu]) -> impl Iterator<Item = (Locus, Planned)> {
     menus.iter().filter(|m| m.doc.to_bytes() != m.was).map(|m| {
-        let changed = m.entries.iter().filter(|e| !e.edits.is_empty()).count();
         let mut reasons = m.loader.clone();
-        if changed > 0 {
-            reasons.push(match changed {
-                1 => "1 entry".into(),
-                n => format!("{n} entries"),
-            });
-        }
+        reasons.extend(titles(&m.entries));
         let file = Planned {
             content: m.doc.to_bytes().into(),
             origin: Origin::Edited { path: m.locus.to_string() },
@@ -248,6 +242,22 @@ pub(super) fn edited(menus: &[Menu]) -> impl Iterator<Item = (Locus, Planned)> {
         };
         (m.locus.clone(), file)
     })
+}
+
+/// The entries that were edited, by name as far as they fit on a line.
+fn titles(entries: &[Entry]) -> Option<String> {
+    const SHOWN: usize = 4;
+    let edited: Vec<&Entry> =
+        entries.iter().filter(|e| !e.edits.is_empty() || e.overlay.is_some()).collect();
+    let name = |e: &&Entry| format!("\"{}\"{}", e.title, if e.default { " (default)" } else { "" });
+    let names: Vec<String> = edited.iter().take(SHOWN).map(name).collect();
+    let count = match edited.len() {
+        0 => return None,
+        1 => "1 entry".to_owned(),
+        n => format!("{n} entries"),
+    };
+    let more = if edited.len() > SHOWN { ", …" } else { "" };
+    Some(format!("{count}: {}{more}", names.join(", ")))
 }
 
 /// Reads the image again as anybody would, and compares: what was meant must be what is there.

@@ -1,12 +1,13 @@
 //! Text and JSON of an [`ImagePlan`].
 
-use super::super::Origin;
 use super::super::render::{coverage, human, line, notes};
+use super::super::{Origin, Planned};
 use super::{ImagePlan, Menu, Sum};
 use crate::error::{Error, ErrorKind, Result};
 use crate::family::draft::{ArgOp, Coverage, Delivered, Disks, Note};
 use crate::media::identity::Identity;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// The plan as text.
@@ -26,33 +27,34 @@ pub fn text(plan: &ImagePlan) -> String {
         Sum::Implanted => writeln!(s, "  MD5      implanted anew while it is written"),
         Sum::Dropped => writeln!(s, "  MD5      taken out, and the check of the medium with it"),
     };
-    menus(&mut s, &plan.menus);
+    arguments(&mut s, &plan.menus);
     let _ = writeln!(s, "\nFiles that are changed or added ({})", plan.files.len());
-    for (at, f) in &plan.files {
-        line(&mut s, at.to_string().trim_start_matches("iso:/"), f);
+    // By name, so that a FAT image's files stand under it.
+    let by_name: BTreeMap<String, &Planned> =
+        plan.files.iter().map(|(at, f)| (at.to_string(), f)).collect();
+    for (at, f) in by_name {
+        line(&mut s, at.trim_start_matches("iso:/"), f);
     }
     coverage(&mut s, &plan.coverage);
     notes(&mut s, &plan.notes);
     s
 }
 
-fn menus(s: &mut String, menus: &[Menu]) {
-    for m in menus.iter().filter(|m| m.doc.to_bytes() != m.was) {
-        let _ = writeln!(s, "\n{}", m.locus);
-        for l in &m.loader {
-            let _ = writeln!(s, "   loader: {l}");
+/// The first entry of each menu, once for all that say the same; and the edits.
+fn arguments(s: &mut String, menus: &[Menu]) {
+    let all = || menus.iter().flat_map(|m| m.entries.iter().map(move |e| (m, e)));
+    let mut told: Vec<&str> = Vec::new();
+    for (m, e) in all().filter(|(_, e)| e.default) {
+        if told.is_empty() {
+            s.push_str("\nFirst of each menu\n");
         }
-        for e in &m.entries {
-            let mark = if e.default { '*' } else { ' ' };
-            let _ = writeln!(s, " {mark} \"{}\"\n     {}", e.title, e.cmdline);
-            if let Some(o) = &e.overlay {
-                let _ = writeln!(s, "     + initrd /{}", o.path);
-            }
+        if !told.contains(&e.cmdline.as_str()) {
+            let _ = writeln!(s, "   \"{}\" of {}\n     {}", e.title, m.locus, e.cmdline);
+            told.push(&e.cmdline);
         }
     }
     // The edits are the same in all but a few entries: they are told once.
-    let all = menus.iter().flat_map(|m| &m.entries);
-    let Some(first) = all.max_by_key(|e| (e.edits.len(), e.default)) else { return };
+    let Some((_, first)) = all().max_by_key(|(_, e)| (e.edits.len(), e.default)) else { return };
     s.push_str("\nKernel arguments\n");
     for e in &first.edits {
         let (mark, word) = match &e.op {
