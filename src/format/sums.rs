@@ -1,7 +1,9 @@
 //! Checksum files on the medium, as a lossless document: `md5sum.txt` of Debian and Ubuntu, `CHECKSUMS` of
-//! SUSE, `airootfs.sha512` of Arch, the BSD lines of others, and SUSE's older `content` file.
+//! SUSE, `airootfs.sha512` of Arch, the BSD lines of others, SUSE's older `content` file, and the
+//! `[checksums]` of a `.treeinfo`.
 //!
-//! Sources: GNU coreutils, "md5sum invocation" and "cksum output modes"; openSUSE, "content file".
+//! Sources: GNU coreutils, "md5sum invocation" and "cksum output modes"; openSUSE, "content file";
+//! productmd, "Treeinfo file format".
 //! Lines of other kinds are kept as they are. Hashes without a file's name are not entries.
 
 use super::{paths, spans};
@@ -126,6 +128,8 @@ enum Style {
     Bsd,
     /// `HASH SHA256 HEX  PATH`; also `META` and `KEY`.
     Suse,
+    /// `PATH = sha256:HEX`.
+    Treeinfo,
 }
 
 /// A line that is an entry: spans of the document.
@@ -147,10 +151,15 @@ pub struct Doc {
     lines: Vec<Line>,
     /// Where its names start.
     folder: TreePath,
+    /// True for a `.treeinfo`, which lists only what an installer fetches by name.
+    treeinfo: bool,
 }
 
 /// Whether a file of that name is such a document, by the vendors' habits.
 pub fn is_name(path: &TreePath) -> bool {
+    if is_treeinfo(path) {
+        return true;
+    }
     let name = String::from_utf8_lossy(path.name()).to_ascii_lowercase();
     let (stem, ending) = name.rsplit_once('.').unwrap_or((&name, ""));
     let sums = |n: &str| {
@@ -163,6 +172,10 @@ pub fn is_name(path: &TreePath) -> bool {
     };
     let by_ending = ending != "content" && !stem.is_empty() && sums(ending);
     by_ending || sums(&name) || (ending == "txt" && sums(stem))
+}
+
+fn is_treeinfo(path: &TreePath) -> bool {
+    matches!(path.name(), b".treeinfo" | b"treeinfo")
 }
 
 /// Where a detached signature of the file at `path` would lie: beside it, with one of these endings.
@@ -185,7 +198,8 @@ impl Doc {
             return Err(Error::corrupt("a NUL byte: this is no text", at as u64).path(path));
         }
         let folder = path.parent().unwrap_or_default();
-        Ok(Doc { lines: lines(bytes), bytes: bytes.to_vec(), folder })
+        let treeinfo = is_treeinfo(path);
+        Ok(Doc { lines: lines(bytes, treeinfo), bytes: bytes.to_vec(), folder, treeinfo })
     }
 
     /// The file's bytes.
@@ -248,11 +262,15 @@ impl Doc {
         !edits.is_empty()
     }
 
-    /// Adds a line for the file at `path` behind the others, written as the last of them is.
+    /// Adds a line for the file at `path` behind the others, written as the last of them is. A `.treeinfo`
+    /// stays as it is.
     ///
     /// # Errors
     /// `Unsupported` for a name that such a line can't hold, or outside the folder that the names start in.
     pub fn add(&mut self, path: &TreePath, sum: &Sum) -> Result<()> {
+        if self.treeinfo {
+            return Ok(());
+        }
         let no = || Error::unsupported("its checksum file can't name it").path(path);
         let name = match self.folder.is_root() {
             true => path.as_bytes(),
@@ -276,6 +294,7 @@ impl Doc {
             }
             Style::Bsd => format!("{algorithm} ({name}) = {hex}"),
             Style::Suse => format!("HASH {algorithm} {hex}  {name}"),
+            Style::Treeinfo => return Ok(()),
         };
         let eol = spans::eol(&self.bytes);
         let ended = self.bytes.is_empty() || self.bytes.ends_with(b"\n");
@@ -293,7 +312,7 @@ impl Doc {
     }
 
     fn replace(&mut self, bytes: Vec<u8>) {
-        self.lines = lines(&bytes);
+        self.lines = lines(&bytes, self.treeinfo);
         self.bytes = bytes;
     }
 
@@ -333,13 +352,17 @@ fn unescape(raw: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The entries. Not by [`spans::lines`], which would keep each empty line of a hostile file.
-fn lines(bytes: &[u8]) -> Vec<Line> {
+fn lines(bytes: &[u8], treeinfo: bool) -> Vec<Line> {
     let mut found = Vec::new();
     let mut at = 0;
     for whole in bytes.split_inclusive(|&b| b == b'\n') {
         let text = whole.strip_suffix(b"\n").unwrap_or(whole);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
-        found.extend(line(bytes, at..at + text.len(), at + whole.len()));
+        let (text, next) = (at..at + text.len(), at + whole.len());
+        found.extend(match treeinfo {
+            true => treeinfo_line(bytes, text, next),
+            false => line(bytes, text, next),
+        });
         at += whole.len();
     }
     found
@@ -354,6 +377,27 @@ fn line(bytes: &[u8], text: Range<usize>, next: usize) -> Option<Line> {
         gnu(bytes, body.clone()).or_else(|| bsd(bytes, body)).or_else(|| suse(bytes, text))?;
     let (style, algorithm, hex, name) = found;
     Some(Line { all, hex, name, algorithm, style, escaped })
+}
+
+/// `PATH = sha256:HEX`, as productmd writes it; other keys have no such value.
+fn treeinfo_line(bytes: &[u8], text: Range<usize>, next: usize) -> Option<Line> {
+    let b = &bytes[text.clone()];
+    let colon = b.iter().rposition(|&b| b == b':')?;
+    let equals = b[..colon].iter().rposition(|&b| b == b'=')?;
+    let algorithm = Algorithm::by_name(b[equals + 1..colon].trim_ascii())?;
+    let digits = b[colon + 1..].trim_ascii_end().len();
+    let hex = &b[colon + 1..colon + 1 + digits];
+    let name = b[..equals].trim_ascii_end();
+    let fits = digits == algorithm.digits() && hex.iter().all(u8::is_ascii_hexdigit);
+    let at = text.start;
+    (fits && !name.is_empty()).then(|| Line {
+        all: at..next,
+        hex: at + colon + 1..at + colon + 1 + digits,
+        name: at..at + name.len(),
+        algorithm,
+        style: Style::Treeinfo,
+        escaped: false,
+    })
 }
 
 type Found = (Style, Algorithm, Range<usize>, Range<usize>);

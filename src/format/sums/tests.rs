@@ -47,6 +47,24 @@ fn each_vendors_lines_are_entries() {
 }
 
 #[test]
+fn a_treeinfo_keeps_all_but_the_sums_of_what_it_lists() {
+    let text = format!(
+        "[checksums]\nimages/efiboot.img = sha256:{SHA256}\nimages/a = sha256:12\n\n[general]\n\
+         version = 9\nurl = http:{SHA256}\n; md5:{MD5}\n"
+    );
+    let mut d = doc(".treeinfo", &text);
+    assert_eq!(listed(&d), ["SHA256 images/efiboot.img"]);
+    let new = Sum { algorithm: Algorithm::Sha256, hex: "a".repeat(64) };
+    assert!(d.set(&p("images/efiboot.img"), &new));
+    let want = text.replacen(SHA256, &"a".repeat(64), 1);
+    assert_eq!(d.to_bytes(), want.as_bytes());
+    d.add(&p("overlay.img"), &new).expect("nothing to do");
+    assert_eq!(d.to_bytes(), want.as_bytes());
+    // Elsewhere such a line is none.
+    assert!(listed(&doc("md5sum.txt", &text)).is_empty());
+}
+
+#[test]
 fn names_of_such_files_and_of_their_signatures() {
     let all = [
         "md5sum.txt",
