@@ -196,9 +196,10 @@ fn others_see_the_vendors_tree_with_what_the_plan_tells() {
     });
 }
 
-/// Where the medium has `md5sum.txt`, it agrees with what is on the medium.
+/// Where the medium has `md5sum.txt` or sums in `.treeinfo`, they agree with what is on the medium.
 fn listed_sums_hold(new: &Path, tree: &Tree, at: &str) {
-    if !tree.contains_key("md5sum.txt") {
+    let has = |name: &str| tree.contains_key(name);
+    if !has("md5sum.txt") && !has(".treeinfo") {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -208,12 +209,15 @@ fn listed_sums_hold(new: &Path, tree: &Tree, at: &str) {
         .output()
         .unwrap();
     assert!(o.status.success(), "{at}");
-    let o = Command::new("md5sum")
-        .args(["-c", "--quiet", "md5sum.txt"])
-        .current_dir(dir.path().join("x"))
-        .output()
-        .unwrap();
-    assert!(o.status.success(), "{at}: {}", String::from_utf8_lossy(&o.stdout));
+    // productmd's lines, as sha256sum takes them.
+    let lines = "sed -n 's/^\\(.*\\) = sha256:\\(.*\\)/\\2  \\1/p' .treeinfo > .sums && { [ ! -s .sums ] || \
+                 sha256sum -c --quiet .sums; }";
+    let checks = [("md5sum.txt", "md5sum -c --quiet md5sum.txt"), (".treeinfo", lines)];
+    for (_, check) in checks.iter().filter(|(name, _)| has(name)) {
+        let o = Command::new("sh").args(["-c", check]).current_dir(dir.path().join("x")).output();
+        let o = o.unwrap();
+        assert!(o.status.success(), "{at}: {}", String::from_utf8_lossy(&o.stdout));
+    }
     Command::new("chmod").args(["-R", "u+rwX"]).arg(dir.path()).status().unwrap();
 }
 

@@ -160,6 +160,9 @@ el() {
   truncate -s "$(free_in "$cd/images/efiboot.img")" "$work/unicode.pf2"
   mcopy -i "$cd/images/efiboot.img" "$work/unicode.pf2" ::/EFI/BOOT/fonts/
   [ "$(free_in "$cd/images/efiboot.img")" = 0 ] || { echo "efiboot.img is not full"; exit 1; }
+  printf '\n[checksums]\n' >> "$cd/.treeinfo"
+  (cd "$cd" && sha256sum images/{efiboot,install}.img images/pxeboot/*) |
+    sed 's/\([0-9a-f]*\)  \(.*\)/\2 = sha256:\1/' >> "$cd/.treeinfo"
   image img-el AlmaLinux-9-4-x86_64-dvd "$cd" -R -J -joliet-long \
     -isohybrid-mbr /usr/lib/ISOLINUX/isohdpfx.bin \
     -b isolinux/isolinux.bin -c isolinux/boot.cat -boot-load-size 4 -boot-info-table -no-emul-boot \
