@@ -6,6 +6,9 @@ use crate::error::{Error, ErrorKind, Result};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 /// SHA-256 of a file's bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,6 +60,8 @@ pub type Watch<'a> = &'a (dyn Fn(u64) -> bool + Sync);
 const CHUNK: u64 = 1 << 20;
 /// Bytes per `copy_file_range`, so that Ctrl-C and the progress bar get a turn.
 const KERNEL_CHUNK: u64 = 64 << 20;
+/// From so many bytes on, several threads write a file.
+const SPREAD: u64 = 256 << 20;
 
 fn stopped() -> Error {
     Error::new(ErrorKind::Interrupted, "interrupted")
@@ -100,31 +105,70 @@ pub fn digest(content: &Content, watch: Watch) -> Result<Digest> {
 }
 
 /// Writes `content` to a fresh `out` with no bytes in user space where the kernel can: extents by
-/// `copy_file_range`, zeros as holes.
+/// `copy_file_range`, zeros as holes. What is big is written by several threads: what a copy waits for is
+/// mostly the allocation of pages, which each processor does for itself.
 ///
 /// # Errors
 /// As [`to_writer`]. A full disk is told as such.
 pub fn to_file(content: &Content, out: &File, watch: Watch) -> Result<()> {
     let mut at = 0u64;
+    let mut pieces = Vec::new();
     for seg in content.segments() {
-        match seg {
-            Segment::Extent { src, off, len } => match src.file() {
-                Some(file) => extent(seg, file, *off, *len, out, at, watch)?,
-                None => through_memory(seg, 0, out, at, watch)?,
-            },
-            Segment::Bytes(_) => through_memory(seg, 0, out, at, watch)?,
-            Segment::Zero(_) => {
-                if !watch(seg.len()) {
-                    return Err(stopped());
-                }
-            }
+        let mut from = 0;
+        while from < seg.len() {
+            let to = seg.len().min(from + KERNEL_CHUNK);
+            pieces.push((seg, from..to, at + from));
+            from = to;
         }
         at += seg.len();
+    }
+    let put = |(seg, range, at): &(&Segment, Range<u64>, u64)| {
+        piece(&seg.slice(range.clone()), out, *at, watch)
+    };
+    match content.len() < SPREAD {
+        true => pieces.iter().try_for_each(put)?,
+        false => spread(&pieces, &put)?,
     }
     if matches!(content.segments().last(), Some(Segment::Zero(_))) {
         out.set_len(at).map_err(|e| Error::io("can't write", e))?;
     }
     Ok(())
+}
+
+/// Does `put` for each of `pieces`, in order, by as many threads as there are processors, and up to four. After a
+/// failure none is begun.
+fn spread<P: Sync>(pieces: &[P], put: &(impl Fn(&P) -> Result<()> + Sync)) -> Result<()> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(p) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
+            put(p).inspect_err(|_| next.store(pieces.len(), Ordering::Relaxed))?;
+        }
+        Ok(())
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(4);
+    thread::scope(|s| {
+        let others: Vec<_> = (1..threads).map(|_| s.spawn(work)).collect();
+        let mut done = work();
+        for other in others {
+            let broken = || Err(Error::new(ErrorKind::Io, "a thread of the copy broke down"));
+            done = done.and(other.join().unwrap_or_else(|_| broken()));
+        }
+        done
+    })
+}
+
+fn piece(seg: &Segment, out: &File, at: u64, watch: Watch) -> Result<()> {
+    match seg {
+        Segment::Extent { src, off, len } => match src.file() {
+            Some(file) => extent(seg, file, *off, *len, out, at, watch),
+            None => through_memory(seg, 0, out, at, watch),
+        },
+        Segment::Bytes(_) => through_memory(seg, 0, out, at, watch),
+        Segment::Zero(_) => match watch(seg.len()) {
+            true => Ok(()),
+            false => Err(stopped()),
+        },
+    }
 }
 
 fn extent(
@@ -203,6 +247,37 @@ mod tests {
         assert_eq!(v.len() as u64, rope.len());
         assert_eq!(digest(&rope, &|_| true).expect("digest"), d);
         assert_eq!(d.to_string().parse::<Digest>().expect("parse"), d);
+    }
+
+    #[test]
+    fn what_is_big_arrives_whole_and_stops_at_a_failure() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let src = dir.path().join("src");
+        let file = File::create(&src).expect("create");
+        file.set_len(SPREAD + KERNEL_CHUNK).expect("sparse");
+        std::os::unix::fs::FileExt::write_all_at(&file, b"here", SPREAD - 2).expect("write");
+        let rope = Content::concat([
+            "head".into(),
+            Content::open(&src).expect("open"),
+            Content::zeros(KERNEL_CHUNK + 1),
+        ]);
+        let out = dir.path().join("out");
+        let seen = std::sync::atomic::AtomicU64::new(0);
+        let watch = |n| {
+            seen.fetch_add(n, Ordering::Relaxed);
+            true
+        };
+        to_file(&rope, &File::create(&out).expect("create"), &watch).expect("file");
+        assert_eq!(seen.into_inner(), rope.len());
+        let got = Content::open(&out).expect("open");
+        assert_eq!(got.len(), rope.len());
+        assert_eq!(digest(&got, &|_| true).expect("digest"), digest(&rope, &|_| true).expect("d"));
+        let e = to_file(&rope, &File::create(&out).expect("create"), &|_| false).expect_err("no");
+        assert_eq!(e.kind(), ErrorKind::Interrupted);
+        // The source lost its end after it was opened.
+        file.set_len(SPREAD).expect("cut");
+        let e = to_file(&rope, &File::create(&out).expect("create"), &|_| true).expect_err("short");
+        assert_eq!(e.kind(), ErrorKind::Corrupt);
     }
 
     #[test]
