@@ -100,8 +100,8 @@ for _ in $(seq "$runs"); do
 done
 row "image apply" "cp --reflink=never" "none"
 
-# Where the folder below target can share blocks: the copy costs nothing.
-shared=$(mktemp -d "$(dirname "$tool")/image.XXXXXX")
+# Where a folder can share blocks (REFLINKS names one; a new XFS or Btrfs), the copy costs nothing.
+shared=$(mktemp -d "${REFLINKS:-$(dirname "$tool")}/image.XXXXXX")
 trap 'rm -rf "$work" "$shared"' EXIT
 cp base.iso "$shared/base.iso"
 if cp --reflink=always "$shared/base.iso" "$shared/probe.iso" 2>/dev/null; then

@@ -60,6 +60,8 @@ pub type Watch<'a> = &'a (dyn Fn(u64) -> bool + Sync);
 const CHUNK: u64 = 1 << 20;
 /// Bytes per `copy_file_range`, so that Ctrl-C and the progress bar get a turn.
 const KERNEL_CHUNK: u64 = 64 << 20;
+/// What filesystems with reflinks share is of such blocks.
+const BLOCK: u64 = 4096;
 /// From so many bytes on, several threads write a file.
 const SPREAD: u64 = 256 << 20;
 
@@ -116,7 +118,8 @@ pub fn to_file(content: &Content, out: &File, watch: Watch) -> Result<()> {
     for seg in content.segments() {
         let mut from = 0;
         while from < seg.len() {
-            let to = seg.len().min(from + KERNEL_CHUNK);
+            // Cut where blocks end, so that they can be shared.
+            let to = seg.len().min(from + KERNEL_CHUNK - (at + from) % KERNEL_CHUNK);
             pieces.push((seg, from..to, at + from));
             from = to;
         }
@@ -183,7 +186,10 @@ fn extent(
     let mut done = 0u64;
     while done < len {
         let (mut from, mut to) = (off + done, at + done);
-        let want = (len - done).min(KERNEL_CHUNK) as usize;
+        // Whole blocks can be shared, and an ISO's sectors are smaller: up to the next block alone.
+        let into = from % BLOCK;
+        let most = if into != 0 && into == to % BLOCK { BLOCK - into } else { KERNEL_CHUNK };
+        let want = (len - done).min(most) as usize;
         match rustix::fs::copy_file_range(src, Some(&mut from), out, Some(&mut to), want) {
             Ok(0) => {
                 return Err(Error::corrupt(
