@@ -551,6 +551,22 @@ fn a_recipe_file_asks_for_images_beside_trees() {
     }
     ok(&["image", text(&one)]);
     assert!(read("job.iso") == read("cli.iso"), "`image` takes the file's own places");
+    // What is typed beside them goes for each.
+    let more = format!("{}:docs/more.txt", text(&at("notes.txt")));
+    ok(&["image", text(&one), "--add", &more, "--implant-md5", "no"]);
+    ok(&[
+        "image",
+        text(&iso),
+        "--add",
+        &add,
+        "--add",
+        &more,
+        "--implant-md5",
+        "no",
+        "-o",
+        text(&at("both.iso")),
+    ]);
+    assert!(read("job.iso") == read("both.iso"));
     // A place on the command line stands in for them.
     ok(&["image", text(&one), "-o", text(&at("plain.iso"))]);
     assert!(read("plain.iso") != read("cli.iso"), "without the recipe file's added file");

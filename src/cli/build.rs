@@ -33,9 +33,7 @@ fn show(plans: &[Bound], images: &[image::Ordered], all: bool, json: bool) -> Re
         return Ok(Outcome::Done);
     }
     for (plan, out) in plans {
-        let text = render::text(plan, all);
-        let safe: Vec<String> = text.lines().map(term::safe).collect();
-        term::out(&(safe.join("\n") + "\n"));
+        term::lines(&render::text(plan, all));
         if let Some(o) = out {
             term::out(&format!("\nTo {}\n", o.display()));
         }
@@ -45,7 +43,7 @@ fn show(plans: &[Bound], images: &[image::Ordered], all: bool, json: bool) -> Re
 }
 
 /// One output is an object, several are an array.
-fn one_or_all(mut values: Vec<serde_json::Value>) -> serde_json::Value {
+pub(super) fn one_or_all(mut values: Vec<serde_json::Value>) -> serde_json::Value {
     if values.len() == 1 { values.remove(0) } else { values.into() }
 }
 

@@ -1,7 +1,7 @@
 //! `image`, `image apply` and `image undo`.
 
-use super::args::{Apply, Image, ImageVerb, Implant, MakeImage, Undo};
-use super::build::Read;
+use super::args::{Apply, Image, ImageVerb, MakeImage, Undo};
+use super::build::{Read, one_or_all};
 use super::output::{Out, not_over, tell};
 use super::term::{self, Bar};
 use super::{Outcome, resolve};
@@ -14,10 +14,10 @@ use crate::format::isomd5::{self, Implanted};
 use crate::format::patch::Patch;
 use crate::media::{self, Media};
 use crate::plan::Inputs;
-use crate::plan::image::{self, ImagePlan, Md5, Sum};
+use crate::plan::image::{self, ImagePlan, Sum};
 use crate::plan::render::human;
 use crate::publish::Progress;
-use crate::recipe::output::{self, ImageOutput};
+use crate::recipe::output::ImageOutput;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +43,12 @@ fn make(m: &MakeImage) -> Result<Outcome> {
             return Err(usage("where to?", hint));
         }
         orders.push(typed);
+    } else {
+        // The file says where to; what was typed beside goes for each.
+        for o in &mut orders {
+            o.more.md5 = m.implant_md5.map_or(o.more.md5, Into::into);
+            o.more.added.extend(typed.more.added.clone());
+        }
     }
     let all = plans(&mut wish, orders)?;
     if m.dry_run && !m.json {
@@ -53,15 +59,13 @@ fn make(m: &MakeImage) -> Result<Outcome> {
         o.write(!m.json)?;
     }
     if m.json {
-        let mut values: Vec<_> = all.iter().map(Ordered::json).collect::<Result<_>>()?;
-        let one = if values.len() == 1 { values.remove(0) } else { values.into() };
-        tell(all[0].order.output.as_deref(), &format!("{one:#}\n"));
+        let values: Vec<_> = all.iter().map(Ordered::json).collect::<Result<_>>()?;
+        tell(all[0].order.output.as_deref(), &format!("{:#}\n", one_or_all(values)));
     }
     Ok(Outcome::Done)
 }
 
 /// An image that is asked for, on the command line or in a recipe file.
-#[derive(Default)]
 pub(super) struct Order {
     output: Option<PathBuf>,
     patch_only: Option<PathBuf>,
@@ -76,23 +80,21 @@ impl Order {
             output: m.output.clone(),
             patch_only: m.patch_only.clone(),
             digests: m.digests,
-            more: image::Wish { md5: m.implant_md5.into(), added: added(files)? },
+            more: image::Wish {
+                md5: m.implant_md5.map(Into::into).unwrap_or_default(),
+                added: added(files)?,
+            },
         })
     }
 
     fn of_recipe(o: &ImageOutput) -> Result<Self> {
         let file = |(to, from): (&String, &PathBuf)| Ok((from.clone(), TreePath::new(to)?));
         let files = o.add.iter().map(file).collect::<Result<_>>()?;
-        let md5 = match o.implant_md5 {
-            output::Implant::Auto => Md5::AsVendor,
-            output::Implant::Yes => Md5::Implant,
-            output::Implant::No => Md5::Drop,
-        };
         Ok(Order {
             output: o.path.clone(),
             patch_only: o.patch_only.clone(),
             digests: o.digests,
-            more: image::Wish { md5, added: added(files)? },
+            more: image::Wish { md5: o.implant_md5, added: added(files)? },
         })
     }
 
@@ -143,8 +145,10 @@ impl Ordered {
 
     /// Prints the plan.
     pub fn show(&self) {
-        let safe: Vec<String> = image::text(&self.plan).lines().map(term::safe).collect();
-        term::out(&(safe.join("\n") + "\n"));
+        term::lines(&image::text(&self.plan));
+        for to in self.order.output.iter().chain(&self.order.patch_only) {
+            term::out(&format!("\nTo {}\n", to.display()));
+        }
     }
 
     /// Writes what was ordered, and says so where `told`.
@@ -364,16 +368,6 @@ fn added(files: Vec<(PathBuf, TreePath)>) -> Result<BTreeMap<TreePath, (String, 
             Ok((to, (name, Content::open(&from)?)))
         })
         .collect()
-}
-
-impl From<Implant> for Md5 {
-    fn from(i: Implant) -> Self {
-        match i {
-            Implant::Auto => Md5::AsVendor,
-            Implant::Yes => Md5::Implant,
-            Implant::No => Md5::Drop,
-        }
-    }
 }
 
 fn report(plan: &ImagePlan, to: &Path) -> String {

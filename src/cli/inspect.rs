@@ -21,11 +21,7 @@ pub fn run(a: &Inspect) -> Result<Outcome> {
     let report = Report::new(&media)?;
     match a.json {
         true => term::out(&format!("{:#}\n", report.json())),
-        false => {
-            let text = report.text();
-            let safe: Vec<String> = text.lines().map(term::safe).collect();
-            term::out(&(safe.join("\n") + "\n"));
-        }
+        false => term::lines(&report.text()),
     }
     Ok(Outcome::Done)
 }

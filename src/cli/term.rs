@@ -41,6 +41,12 @@ pub fn out(text: &str) {
     out_bytes(text.as_bytes());
 }
 
+/// [`out`] for lines that hold names from media.
+pub fn lines(text: &str) {
+    let safe: Vec<String> = text.lines().map(safe).collect();
+    out(&(safe.join("\n") + "\n"));
+}
+
 /// [`out`] for bytes that need not be text.
 pub fn out_bytes(text: &[u8]) {
     let mut o = io::stdout().lock();

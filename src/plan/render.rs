@@ -163,7 +163,7 @@ pub(super) fn line(s: &mut String, path: &str, f: &Planned) {
         Origin::Repacked { path, dropped, added, folders } => {
             let ours = ours(added, folders);
             let also = if ours.is_empty() { ours } else { format!(", with {ours}") };
-            ('~', size, format!("{path} made anew without {}{also}", few(dropped)))
+            ('~', size, format!("{path} made anew without {}{also}", few(dropped, " ")))
         }
         Origin::Edited { path } => ('~', size, path.clone()),
         Origin::Made => ('+', size, "made".into()),
@@ -175,10 +175,10 @@ pub(super) fn line(s: &mut String, path: &str, f: &Planned) {
 }
 
 /// The first of them.
-fn few(paths: &[String]) -> String {
+pub(super) fn few(names: &[String], between: &str) -> String {
     const SHOWN: usize = 4;
-    let more = paths.len().saturating_sub(SHOWN);
-    let list = paths[..paths.len() - more].join(" ");
+    let more = names.len().saturating_sub(SHOWN);
+    let list = names[..names.len() - more].join(between);
     if more == 0 { list } else { format!("{list} and {more} more") }
 }
 

@@ -281,6 +281,7 @@ mod tests {
             ),
             ("[source]\npath = \"a\"\n[[output]]\n", "names no place"),
             ("[source]\npath = \"a\"\n[output.image]\n", "names no file"),
+            ("[source]\npath = \"a\"\n[output.image]\npath = \"-\"\n", "writes files"),
             (
                 "[source]\npath = \"a\"\n[output.image]\npth = \"i\"\n",
                 "/jobs/d.toml:4: unknown field `pth`",

@@ -71,7 +71,7 @@ impl Output {
     }
 
     /// What is written.
-    pub fn written(&self) -> impl Iterator<Item = &Path> {
+    pub(super) fn written(&self) -> impl Iterator<Item = &Path> {
         let image = self.image.iter().flat_map(|i| i.path.iter().chain(&i.patch_only));
         self.dir.iter().chain(image).map(PathBuf::as_path)
     }
@@ -90,6 +90,10 @@ impl Output {
         if self.dir.is_some() || self.full_tree || self.boot_only {
             return Err(Error::usage("an output is a tree or an image, not both")
                 .hint("write an [[output]] for each"));
+        }
+        if self.written().any(|p| p == Path::new("-")) {
+            return Err(Error::usage("a recipe file writes files: \"-\" is none")
+                .hint("isowright image … -o - writes to standard output"));
         }
         match (&image.path, &image.patch_only) {
             (None, None) => Err(Error::usage("[output.image] names no file")

@@ -1,6 +1,7 @@
 //! Arguments of `image`.
 
 use super::tree::Said;
+use crate::recipe::output;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -44,9 +45,9 @@ pub struct MakeImage {
     /// Have the patch name the SHA-256 of both images; reads them whole
     #[arg(long, requires = "patch_only")]
     pub digests: bool,
-    /// The MD5 of isomd5sum; auto: where the vendor had one
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub implant_md5: Implant,
+    /// The MD5 of isomd5sum; a recipe file's word where not said, else auto
+    #[arg(long, value_name = "WHEN")]
+    pub implant_md5: Option<Implant>,
     /// A file for the medium: SRC, or SRC:DEST
     #[arg(long, value_name = "SRC[:DEST]")]
     pub add: Vec<String>,
@@ -67,6 +68,16 @@ pub enum Implant {
     Yes,
     /// Never; the vendor's is taken out, and the check with it
     No,
+}
+
+impl From<Implant> for output::Implant {
+    fn from(i: Implant) -> Self {
+        match i {
+            Implant::Auto => Self::Auto,
+            Implant::Yes => Self::Yes,
+            Implant::No => Self::No,
+        }
+    }
 }
 
 /// `image …`

@@ -2,6 +2,7 @@
 //! installer.
 
 use super::super::boot_edit;
+use super::super::render::few;
 use super::super::{Inputs, Origin, Planned, Role};
 use crate::content::Content;
 use crate::content::path::TreePath;
@@ -244,20 +245,17 @@ pub(super) fn edited(menus: &[Menu]) -> impl Iterator<Item = (Locus, Planned)> {
     })
 }
 
-/// The entries that were edited, by name as far as they fit on a line.
+/// The entries that were edited, the first of them by name.
 fn titles(entries: &[Entry]) -> Option<String> {
-    const SHOWN: usize = 4;
-    let edited: Vec<&Entry> =
-        entries.iter().filter(|e| !e.edits.is_empty() || e.overlay.is_some()).collect();
-    let name = |e: &&Entry| format!("\"{}\"{}", e.title, if e.default { " (default)" } else { "" });
-    let names: Vec<String> = edited.iter().take(SHOWN).map(name).collect();
-    let count = match edited.len() {
+    let edited = entries.iter().filter(|e| !e.edits.is_empty() || e.overlay.is_some());
+    let name = |e: &Entry| format!("\"{}\"{}", e.title, if e.default { " (default)" } else { "" });
+    let names: Vec<String> = edited.map(name).collect();
+    let count = match names.len() {
         0 => return None,
         1 => "1 entry".to_owned(),
         n => format!("{n} entries"),
     };
-    let more = if edited.len() > SHOWN { ", …" } else { "" };
-    Some(format!("{count}: {}{more}", names.join(", ")))
+    Some(format!("{count}: {}", few(&names, ", ")))
 }
 
 /// Reads the image again as anybody would, and compares: what was meant must be what is there.

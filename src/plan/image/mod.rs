@@ -26,6 +26,7 @@ use crate::format::patch::Undo;
 use crate::media::Media;
 use crate::media::identity::Identity;
 use crate::model::boot::Locus;
+use crate::recipe::output::Implant;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -35,23 +36,11 @@ pub const OVERLAY: &str = "overlay.img";
 /// The way back to the vendor's image, below [`FOLDER`].
 pub const UNDO: &str = "undo.bin";
 
-/// What becomes of the MD5 that isomd5sum implants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Md5 {
-    /// Made anew where the vendor had one.
-    #[default]
-    AsVendor,
-    /// Made, also where the vendor had none.
-    Implant,
-    /// Taken out, and the check with it.
-    Drop,
-}
-
 /// What the image is to be beside the profile.
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
     /// The implanted MD5.
-    pub md5: Md5,
+    pub md5: Implant,
     /// The operator's files for the medium, by their paths there.
     pub added: BTreeMap<TreePath, (String, Content)>,
 }
@@ -138,9 +127,9 @@ pub fn make(inputs: &Inputs, wish: &Wish) -> Result<ImagePlan> {
     }
     let had_md5 = isomd5::find(&media.image)?.is_some();
     let md5 = match (wish.md5, had_md5) {
-        (Md5::Implant, _) | (Md5::AsVendor, true) => Sum::Implanted,
-        (Md5::Drop, true) => Sum::Dropped,
-        (Md5::Drop | Md5::AsVendor, false) => Sum::None,
+        (Implant::Yes, _) | (Implant::Auto, true) => Sum::Implanted,
+        (Implant::No, true) => Sum::Dropped,
+        (Implant::No | Implant::Auto, false) => Sum::None,
     };
     let mut draft = super::words(inputs)?;
     let signed = files::signed_lists(media)?;
