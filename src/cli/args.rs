@@ -1,9 +1,11 @@
 //! The command line exactly as typed; `resolve` turns it into the library's values.
 
 mod image;
+mod publish;
 mod tree;
 
 pub use image::{Apply, Image, ImageVerb, Implant, MakeImage, Undo};
+pub use publish::{Plus, Publish, StoreArgs};
 pub use tree::{Build, PlanArgs, Said, Source};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -19,6 +21,7 @@ use std::path::PathBuf;
   isowright verify /srv/http/some
   isowright boot /srv/http/some --firmware bios,uefi
   isowright image some.iso -p rack7.toml -o new.iso
+  isowright publish some.iso s3://boot/some
 
 Exit status: 0 done, 1 a difference or a failed proof, 2 an error,
 130 interrupted.")]
@@ -46,6 +49,8 @@ pub enum Verb {
     Plan(PlanArgs),
     /// Write the network-bootable tree
     Build(Build),
+    /// Write the tree to an object store, straight from the ISO
+    Publish(Publish),
     /// Write the medium again, with console, answers and bond in its menus
     Image(Image),
     /// List, show and check recipes

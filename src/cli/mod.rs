@@ -12,6 +12,7 @@ mod inspect;
 mod label;
 mod ls;
 mod output;
+mod publish;
 mod recipe;
 mod resolve;
 mod signers;
@@ -87,6 +88,7 @@ fn run(verb: &Verb) -> Result<Outcome> {
         Verb::Extract(a) => extract::run(a),
         Verb::Plan(a) => build::plan(a),
         Verb::Build(a) => build::run(a),
+        Verb::Publish(a) => publish::run(a),
         Verb::Image(a) => image::run(a),
         Verb::Recipe(a) => recipe::run(a),
         Verb::Verify(a) => verify::run(a),
