@@ -235,10 +235,18 @@ pub enum SchemaKind {
 
 /// `verify`
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  isowright verify /srv/http/some || echo broken")]
+#[command(after_help = "Examples:
+  isowright verify /srv/http/some || echo broken
+  isowright verify s3://boot/some --whole")]
 pub struct Verify {
-    /// The tree
+    /// The tree: a folder, or s3://BUCKET/PREFIX and such
     pub dir: PathBuf,
+    /// Read every byte of an object store's, not only what it lists
+    #[arg(long)]
+    pub whole: bool,
+    /// The server
+    #[command(flatten)]
+    pub store: StoreArgs,
     /// For machines
     #[arg(long)]
     pub json: bool,

@@ -31,6 +31,7 @@ pub fn open(to: &str, a: &StoreArgs) -> Result<Store> {
         region: a.region.clone(),
         virtual_host: a.virtual_host,
         checksum: a.checksum.into(),
+        retries: a.retries.into(),
     };
     Store::open(Target::parse(to)?, &access)
 }
@@ -58,8 +59,7 @@ pub fn run(a: &Publish) -> Result<Outcome> {
     } else {
         let mut wish = resolve::wish(&a.source)?;
         plans = build::plans(&mut wish, Some(Path::new(&a.to)))?;
-        let (plan, _) =
-            plans.first().ok_or_else(|| Error::usage("there is no tree to publish"))?;
+        let (plan, _) = plans.first().ok_or_else(|| Error::usage("there is no tree to publish"))?;
         Job::of_plan(plan, now(), twins)?
     };
     let options = Options {
@@ -109,7 +109,11 @@ fn told(a: &Publish, store: &Store, job: &Job, r: &Report) -> String {
         let _ = writeln!(s, "note: {n}");
     }
     if r.stale > 0 {
-        let _ = writeln!(s, "note: {} objects of an earlier run are not in it; --delete takes them away", r.stale);
+        let _ = writeln!(
+            s,
+            "note: {} objects of an earlier run are not in it; --delete takes them away",
+            r.stale
+        );
     }
     if let Some(url) = url(store.target(), &a.store)
         && !a.dry_run

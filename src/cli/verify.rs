@@ -2,9 +2,11 @@
 
 use super::Outcome;
 use super::args::Verify;
+use super::publish;
 use super::term::{self, Bar};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::render::human;
+use crate::publish::store::Target;
 use crate::publish::{Progress, verify};
 use serde_json::json;
 use std::fmt::Write;
@@ -12,7 +14,11 @@ use std::fmt::Write;
 pub fn run(a: &Verify) -> Result<Outcome> {
     let bar = Bar::new(0);
     let path = "verify".parse()?;
-    let r = verify::verify(&a.dir, &|n| bar.advance(&path, n))?;
+    let to = a.dir.to_str().filter(|s| Target::looks_like_one(s));
+    let r = match to {
+        Some(to) => verify::store::verify(&publish::open(to, &a.store)?, a.whole, &bar)?,
+        None => verify::verify(&a.dir, &|n| bar.advance(&path, n))?,
+    };
     bar.end();
     if a.json {
         let v = json!({"ok": r.holds(), "files": r.files, "bytes": r.bytes, "entries": r.entries, "findings": r.findings});

@@ -12,7 +12,10 @@ const TYPES: &[(&[&str], &str)] = &[
     (&["json", "ign"], "application/json"),
     (&["xml"], "application/xml"),
     (&["html", "htm"], "text/html; charset=utf-8"),
-    (&["ipxe", "cfg", "conf", "txt", "toml", "yaml", "yml", "ks", "seed", "sh", "list", "repo"], TEXT),
+    (
+        &["ipxe", "cfg", "conf", "txt", "toml", "yaml", "yml", "ks", "seed", "sh", "list", "repo"],
+        TEXT,
+    ),
     (&["gz", "tgz"], "application/gzip"),
     (&["xz"], "application/x-xz"),
     (&["zst"], "application/zstd"),
@@ -22,8 +25,16 @@ const TYPES: &[(&[&str], &str)] = &[
 ];
 
 /// Whole names that have no telling end.
-const NAMES: &[&str] =
-    &[".treeinfo", ".discinfo", "SHA256SUMS", "MD5SUMS", "Release", "Packages", "user-data", "meta-data"];
+const NAMES: &[&str] = &[
+    ".treeinfo",
+    ".discinfo",
+    "SHA256SUMS",
+    "MD5SUMS",
+    "Release",
+    "Packages",
+    "user-data",
+    "meta-data",
+];
 
 /// The type of a file of this name, folders left out or not.
 pub fn of(name: &[u8]) -> &'static str {

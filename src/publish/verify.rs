@@ -1,6 +1,8 @@
 //! A tree against its own word: bytes against the manifest, paths that boot files name against the
 //! tree, console and bond in every entry.
 
+pub mod store;
+
 use super::manifest::{HostRow, Manifest};
 use super::{MANIFEST, SUMS};
 use crate::content::copy::{self, Watch};

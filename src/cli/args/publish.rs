@@ -20,6 +20,9 @@ pub struct StoreArgs {
     /// What the store checks of each upload before it keeps it
     #[arg(long, value_name = "WAY", default_value = "crc64")]
     pub checksum: CheckWay,
+    /// How often a request is tried again where the server is busy or gone
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    pub retries: u8,
 }
 
 /// What a store checks.

@@ -92,13 +92,8 @@ impl<'a> Claim<'a> {
     /// # Errors
     /// `Conflict` where another run holds it and lives, `Remote`, `Interrupted`.
     pub fn take(store: &'a Store, asker: &Asker, go_on: &dyn Fn() -> bool) -> Result<Claim<'a>> {
-        let mut text = Text {
-            format: 1,
-            run: nonce(),
-            who: asker.who.clone(),
-            beat: 0,
-            uploads: Vec::new(),
-        };
+        let mut text =
+            Text { format: 1, run: nonce(), who: asker.who.clone(), beat: 0, uploads: Vec::new() };
         loop {
             match write(store, &text, When::Absent, go_on) {
                 Ok(version) => return Claim::made(store, text, version, go_on),
@@ -177,9 +172,12 @@ impl<'a> Claim<'a> {
             false => When::Always,
         };
         let lost = || {
-            Error::new(ErrorKind::Conflict, "another isowright took over while this one stood still")
-                .source_name(self.store.target())
-                .hint("what is up is kept; the other one goes on from there")
+            Error::new(
+                ErrorKind::Conflict,
+                "another isowright took over while this one stood still",
+            )
+            .source_name(self.store.target())
+            .hint("what is up is kept; the other one goes on from there")
         };
         if !self.conditional && !read(self.store)?.is_some_and(|(t, _)| t.run == state.text.run) {
             return Err(lost());
@@ -259,7 +257,7 @@ fn wait_for_death(
             return Err(taken(store, &now.who));
         }
         let Some((at, _)) = store.head(CLAIM)? else { return Ok(None) };
-        let still = asker.now.saturating_sub(at.modified / 1000);
+        let still = asker.now.saturating_sub(at.modified);
         if since.elapsed() >= asker.patience || still >= DEAD.as_secs() as i64 {
             return Ok(Some(version));
         }

@@ -151,7 +151,8 @@ impl<'a> Job<'a> {
         for row in &manifest.files {
             let content = open(&row.path)?;
             if content.len() != row.size {
-                let what = format!("{} bytes, not {} as the manifest says", content.len(), row.size);
+                let what =
+                    format!("{} bytes, not {} as the manifest says", content.len(), row.size);
                 return Err(Error::new(ErrorKind::Corrupt, what)
                     .source_name(dir.display())
                     .path(&row.path)
@@ -234,7 +235,10 @@ impl<'a> Job<'a> {
         let record = |name: &str, bytes: Vec<u8>| {
             item(&name.parse()?, &Content::from(bytes), Role::Payload, false, false)
         };
-        Ok(vec![record(MANIFEST, manifest.to_json()?.into_bytes())?, record(SUMS, manifest.sums()?)?])
+        Ok(vec![
+            record(MANIFEST, manifest.to_json()?.into_bytes())?,
+            record(SUMS, manifest.sums()?)?,
+        ])
     }
 }
 

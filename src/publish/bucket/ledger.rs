@@ -35,7 +35,7 @@ pub struct Row {
     /// The entity tag that the store gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// When, by the store's clock, in milliseconds since 1970; where its listings have no entity tags.
+    /// When, by the store's clock, in seconds since 1970; where its listings have no entity tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified: Option<i64>,
     /// The source's state, where that says whether it has changed.

@@ -13,3 +13,4 @@ mod survey;
 
 pub use run::{Operation, Options, Report, publish};
 pub use survey::Why;
+pub(in crate::publish) use survey::is;

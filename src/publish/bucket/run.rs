@@ -187,9 +187,12 @@ pub fn publish(
     let (todo, survey, stale) = todo(store, job, options, &mut digests, progress)?;
     let report = todo.report(if options.delete { 0 } else { stale });
     if survey.is_a_strangers() {
-        return Err(Error::new(ErrorKind::Conflict, "holds objects that publish did not put there")
-            .source_name(store.target())
-            .hint("choose another prefix, or take them away first"));
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            "holds objects that publish did not put there",
+        )
+        .source_name(store.target())
+        .hint("choose another prefix, or take them away first"));
     }
     if todo.is_empty() || options.dry_run {
         return Ok(report);
@@ -204,7 +207,8 @@ pub fn publish(
     released?;
     if !conditional {
         report.notes.push(
-            "this store keeps no conditional writes: two publishers at once are not kept apart".into(),
+            "this store keeps no conditional writes: two publishers at once are not kept apart"
+                .into(),
         );
     }
     Ok(report)
@@ -300,13 +304,12 @@ impl Shared<'_> {
             l.0.to_json()?
         };
         let always = || true;
-        self.store
-            .put(LEDGER, text.into(), &ledger::HEAD, When::Always, &always)
-            .map(drop)
-            .map_err(|f| {
+        self.store.put(LEDGER, text.into(), &ledger::HEAD, When::Always, &always).map(drop).map_err(
+            |f| {
                 lock(&self.ledger).1 = true;
                 f.into()
-            })
+            },
+        )
     }
 }
 
@@ -318,8 +321,11 @@ fn claimed(
     digests: &mut BTreeMap<String, Digest>,
     progress: &dyn Progress,
 ) -> Result<Report> {
+    let mut notes = Vec::new();
     for (key, id) in &claim.left {
-        store.abort_id(key, id)?;
+        if let Err(e) = store.abort_id(key, id) {
+            notes.push(format!("parts that a killed run left could not be taken away: {e}"));
+        }
     }
     // Another run may have ended since we looked.
     let (todo, survey, stale) = todo(store, job, options, digests, progress)?;
@@ -336,7 +342,8 @@ fn claimed(
         let done = run.all(todo, if options.delete { 0 } else { stale });
         *lock(&over.0) = true;
         over.1.notify_all();
-        let lost = beats.join().unwrap_or_else(|_| Err(Error::usage("the claim's keeper panicked")));
+        let lost =
+            beats.join().unwrap_or_else(|_| Err(Error::usage("the claim's keeper panicked")));
         match (lost, done) {
             // What stopped the others is the reason.
             (Err(e), _) => Err(e),
@@ -345,7 +352,10 @@ fn claimed(
                 let _ = shared.save();
                 Err(e)
             }
-            (Ok(()), Ok(report)) => Ok(report),
+            (Ok(()), Ok(mut report)) => {
+                report.notes.append(&mut notes);
+                Ok(report)
+            }
         }
     })
 }

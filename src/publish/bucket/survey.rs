@@ -115,9 +115,17 @@ fn fates(
     let done = in_parallel(&all, |&n| {
         let item = &items[n];
         let before = lock(&known).get(&item.key).copied();
-        let fate = fate(store, item, there.get(&item.key), ledger, before, &|d| {
-            lock(&known).insert(item.key.clone(), d);
-        }, progress)?;
+        let fate = fate(
+            store,
+            item,
+            there.get(&item.key),
+            ledger,
+            before,
+            &|d| {
+                lock(&known).insert(item.key.clone(), d);
+            },
+            progress,
+        )?;
         lock(&found).insert(n, fate);
         Ok(())
     });
@@ -166,7 +174,7 @@ fn fate(
 }
 
 /// True where the object is the one that the ledger tells of.
-pub(super) fn is(store: &Store, row: &Row, there: &Listed) -> Result<bool> {
+pub(in crate::publish) fn is(store: &Store, row: &Row, there: &Listed) -> Result<bool> {
     match row.is(there) {
         Some(answer) => Ok(answer),
         None => Ok(store.head(&there.key)?.is_some_and(|(l, _)| row.is(&l) == Some(true))),

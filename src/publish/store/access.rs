@@ -19,7 +19,7 @@ pub enum Checksum {
 }
 
 /// How a store is reached, and as whom.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Access {
     /// The environment, or as much of it as the stores' own tools read: `AWS_…`, `GOOGLE_…`, `AZURE_…`,
     /// `HOME`.
@@ -32,6 +32,15 @@ pub struct Access {
     pub virtual_host: bool,
     /// What the store checks.
     pub checksum: Checksum,
+    /// How often a request is tried again where the server is busy or gone: after 0.2, 0.4, 0.8 … seconds.
+    pub retries: usize,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        let (env, checksum) = (BTreeMap::new(), Checksum::default());
+        Access { env, endpoint: None, region: None, virtual_host: false, checksum, retries: 6 }
+    }
 }
 
 /// Secrets are not shown.
@@ -101,7 +110,9 @@ impl Access {
             return match named {
                 Some(n) if !has_keys => {
                     Err(Error::new(ErrorKind::NotFound, format!("there is no AWS profile \"{n}\""))
-                        .hint("AWS_PROFILE names it; ~/.aws/credentials and ~/.aws/config were read"))
+                        .hint(
+                            "AWS_PROFILE names it; ~/.aws/credentials and ~/.aws/config were read",
+                        ))
                 }
                 _ => Ok(self),
             };
@@ -112,7 +123,9 @@ impl Access {
             return Err(Error::unsupported(format!(
                 "the AWS profile \"{name}\" gets its keys by SSO, a role or a program"
             ))
-            .hint("eval \"$(aws configure export-credentials --format env)\" puts them where we look"));
+            .hint(
+                "eval \"$(aws configure export-credentials --format env)\" puts them where we look",
+            ));
         }
         for (key, variable) in KEYS {
             let secret = !matches!(key, "region" | "endpoint_url");
@@ -130,7 +143,10 @@ impl Access {
     pub(super) fn aws_is_known(&self) -> bool {
         ["AWS_ACCESS_KEY_ID", "AWS_SKIP_SIGNATURE", "AWS_WEB_IDENTITY_TOKEN_FILE"]
             .iter()
-            .chain(&["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"])
+            .chain(&[
+                "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            ])
             .any(|v| self.var(v).is_some())
     }
 }
@@ -198,7 +214,8 @@ mod tests {
         let home = dir.path().to_str().expect("path");
         let e = access(&[("HOME", home), ("AWS_PROFILE", "sso")]).with_profile().expect_err("sso");
         assert_eq!(e.kind(), ErrorKind::Unsupported);
-        let e = access(&[("HOME", home), ("AWS_PROFILE", "none")]).with_profile().expect_err("none");
+        let e =
+            access(&[("HOME", home), ("AWS_PROFILE", "none")]).with_profile().expect_err("none");
         assert_eq!(e.kind(), ErrorKind::NotFound);
         assert!(access(&[("HOME", home)]).with_profile().is_ok());
     }

@@ -15,8 +15,6 @@ use std::time::Duration;
 /// Of one request; a part of 16 MiB takes ten minutes at 28 kB/s.
 const TIMEOUT: Duration = Duration::from_secs(600);
 const CONNECT: Duration = Duration::from_secs(10);
-/// Of a server that is busy or gone: 0.2, 0.4 … 6.4 s.
-const RETRIES: usize = 6;
 
 pub(super) struct Client {
     pub(super) objects: Arc<dyn ObjectStore>,
@@ -44,14 +42,14 @@ pub(super) fn connect(target: &Target, access: &Access) -> Result<Client> {
     })
 }
 
-fn retry() -> RetryConfig {
+fn retry(access: &Access) -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig {
             init_backoff: Duration::from_millis(200),
             max_backoff: Duration::from_secs(10),
             base: 2.0,
         },
-        max_retries: RETRIES,
+        max_retries: access.retries,
         retry_timeout: Duration::from_secs(180),
     }
 }
@@ -99,7 +97,7 @@ fn s3(target: &Target, access: &Access) -> Result<object_store::Result<Client>> 
         .with_bucket_name(&target.bucket)
         .with_virtual_hosted_style_request(access.virtual_host)
         .with_disable_tagging(true)
-        .with_retry(retry());
+        .with_retry(retry(&access));
     Ok(b.build().map(both))
 }
 
@@ -114,7 +112,7 @@ fn gcs(target: &Target, access: &Access) -> object_store::Result<Client> {
         let options = options().with_allow_http(url.starts_with("http://"));
         b = b.with_base_url(url.trim_end_matches('/')).with_client_options(options);
     }
-    b.with_bucket_name(&target.bucket).with_retry(retry()).build().map(both)
+    b.with_bucket_name(&target.bucket).with_retry(retry(access)).build().map(both)
 }
 
 fn azure(target: &Target, access: &Access) -> object_store::Result<Client> {
@@ -129,7 +127,7 @@ fn azure(target: &Target, access: &Access) -> object_store::Result<Client> {
             .with_endpoint(url.trim_end_matches('/').to_owned())
             .with_allow_http(url.starts_with("http://"));
     }
-    b.with_container_name(&target.bucket).with_retry(retry()).build().map(both)
+    b.with_container_name(&target.bucket).with_retry(retry(access)).build().map(both)
 }
 
 /// It is made where missing.
@@ -138,7 +136,9 @@ fn folder(target: &Target) -> Result<Client> {
     std::fs::create_dir_all(&path)
         .map_err(|e| Error::io("can't make the folder", e).source_name(target))?;
     let store = LocalFileSystem::new_with_prefix(&path).map_err(|e| {
-        Error::new(ErrorKind::Io, "can't open the folder").source_name(target).because(e.to_string())
+        Error::new(ErrorKind::Io, "can't open the folder")
+            .source_name(target)
+            .because(e.to_string())
     })?;
     Ok(Client { objects: Arc::new(store.with_automatic_cleanup(true)), parts: None })
 }

@@ -24,8 +24,14 @@ impl Fault {
     /// True where the bytes did not come over whole: the same request is worth a second try.
     pub fn was_damaged(&self) -> bool {
         const DAMAGED: &[&str] = &[
-            "BadDigest", "InvalidDigest", "IncompleteBody", "XAmzContentSHA256Mismatch",
-            "XAmzContentChecksumMismatch", "RequestTimeout", "Md5Mismatch", "Crc64Mismatch",
+            "BadDigest",
+            "InvalidDigest",
+            "IncompleteBody",
+            "XAmzContentSHA256Mismatch",
+            "XAmzContentChecksumMismatch",
+            "RequestTimeout",
+            "Md5Mismatch",
+            "Crc64Mismatch",
         ];
         self.code.as_deref().is_some_and(|c| DAMAGED.contains(&c))
     }
@@ -57,7 +63,10 @@ fn hint(code: &str) -> Option<&'static str> {
         "AccessDenied" | "Forbidden" | "AuthorizationPermissionMismatch" => {
             "the key must be allowed to list, read, write and delete below the prefix"
         }
-        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "AuthenticationFailed" => {
+        "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "InvalidToken"
+        | "AuthenticationFailed" => {
             "the store does not know this key, or not with this secret: check AWS_ACCESS_KEY_ID or AWS_PROFILE"
         }
         "RequestTimeTooSkewed" => "this machine's clock is wrong",
@@ -68,14 +77,19 @@ fn hint(code: &str) -> Option<&'static str> {
         "BadDigest" | "InvalidDigest" | "XAmzContentSHA256Mismatch" => {
             "the bytes were damaged on the way, several times: look at what stands between here and the store"
         }
-        "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
+        "PermanentRedirect"
+        | "AuthorizationHeaderMalformed"
+        | "IllegalLocationConstraintException" => {
             "the bucket is in another region: name it with --region"
         }
         _ => return None,
     })
 }
 
-/// The status that stands in the client's words, and the rest of them.
+const LOST: &str =
+    "the store was not reached, or the connection broke: run it again; what is up is kept";
+
+/// The status that stands in the client's words.
 fn status(text: &str) -> Option<u16> {
     let at = text.find("status code: ")? + "status code: ".len();
     text.get(at..at + 3)?.parse().ok()
@@ -132,15 +146,18 @@ impl Store {
             (None, None) => deepest(&e),
         };
         let reason = scrubbed(&reason, &self.secrets);
-        let mut error = Error::new(kind, format!("{doing}: {reason}"))
-            .source_name(&self.target)
-            .path(key);
+        let mut error = Error::new(kind, format!("{doing}: {reason}")).source_name(&self.target);
+        if !key.is_empty() {
+            error = error.path(key);
+        }
         let by_status = match status(&said) {
             Some(401 | 403) => Some("AccessDenied"),
             Some(429 | 503) => Some("SlowDown"),
             _ => None,
         };
-        if let Some(h) = code.as_deref().or(by_status).and_then(hint) {
+        let known = code.as_deref().and_then(hint).or(by_status.and_then(hint));
+        let lost = code.is_none() && status(&said).is_none() && kind == ErrorKind::Remote;
+        if let Some(h) = known.or(lost.then_some(LOST)) {
             error = error.hint(h);
         }
         Fault { error, code }

@@ -49,7 +49,7 @@ pub struct Listed {
     pub size: u64,
     /// Its entity tag without quotes; some servers' listings have none.
     pub etag: Option<String>,
-    /// Milliseconds since 1970, by the store's clock.
+    /// Seconds since 1970, by the store's clock: a HEAD tells no more (RFC 9110, 5.6.7).
     pub modified: i64,
 }
 
@@ -145,7 +145,7 @@ impl Store {
             key: self.relative(&m.location)?,
             size: m.size,
             etag: m.e_tag.as_deref().map(bare),
-            modified: m.last_modified.timestamp_millis(),
+            modified: m.last_modified.timestamp(),
         })
     }
 
@@ -185,7 +185,12 @@ impl Store {
         Ok(out)
     }
 
-    fn get_opts(&self, key: &str, options: GetOptions, limit: u64) -> Result<Option<(Bytes, Version)>> {
+    fn get_opts(
+        &self,
+        key: &str,
+        options: GetOptions,
+        limit: u64,
+    ) -> Result<Option<(Bytes, Version)>> {
         let (store, at) = (self.client.objects.clone(), self.key(key)?);
         let work = async move {
             let got = store.get_opts(&at, options).await?;
@@ -280,7 +285,9 @@ impl Store {
         let mode = match when {
             When::Always => PutMode::Overwrite,
             When::Absent => PutMode::Create,
-            When::Still(v) => PutMode::Update(UpdateVersion { e_tag: v.raw, version: v.generation }),
+            When::Still(v) => {
+                PutMode::Update(UpdateVersion { e_tag: v.raw, version: v.generation })
+            }
         };
         let options =
             PutOptions { mode, attributes: self.attributes(head), ..PutOptions::default() };

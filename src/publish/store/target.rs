@@ -124,7 +124,13 @@ mod tests {
     #[test]
     fn what_names_no_place_is_refused() {
         for text in [
-            "s3://", "s3:///x", "s3://b/a//c", "s3://b/../c", "http://b/c", "file://host/x", "file:///",
+            "s3://",
+            "s3:///x",
+            "s3://b/a//c",
+            "s3://b/../c",
+            "http://b/c",
+            "file://host/x",
+            "file:///",
             "s3://key:secret@b/x",
         ] {
             assert!(Target::parse(text).is_err(), "{text}");

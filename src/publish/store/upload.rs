@@ -16,7 +16,10 @@ pub struct Upload {
 
 enum Kind {
     /// With an id of the store's, so that it can be ended by another run.
-    Cloud { id: String, parts: Vec<Option<PartId>> },
+    Cloud {
+        id: String,
+        parts: Vec<Option<PartId>>,
+    },
     Folder(Box<dyn MultipartUpload>),
 }
 
@@ -124,9 +127,12 @@ impl Store {
             (Kind::Folder(mut u), _) => {
                 self.engine.begin(async move { u.complete().await }).end().map_err(plain)?
             }
-            (Kind::Cloud { .. }, None) => return Err(plain(Error::usage("no upload of this store"))),
+            (Kind::Cloud { .. }, None) => {
+                return Err(plain(Error::usage("no upload of this store")));
+            }
         };
-        done.map(Version::from).map_err(|e| self.fault("can't put the parts together", &upload.key, e))
+        done.map(Version::from)
+            .map_err(|e| self.fault("can't put the parts together", &upload.key, e))
     }
 
     /// Takes the parts away.
