@@ -6,7 +6,7 @@ mod tree;
 
 pub use image::{Apply, Image, ImageVerb, Implant, MakeImage, Undo};
 pub use publish::{Plus, Publish, StoreArgs};
-pub use tree::{Build, PlanArgs, Said, Source};
+pub use tree::{Build, PlanArgs, Said, Signing, Source};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -237,13 +237,26 @@ pub enum SchemaKind {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   isowright verify /srv/http/some || echo broken
-  isowright verify s3://boot/some --whole")]
+  isowright verify http://192.0.2.1/some/boot.ipxe
+  isowright verify http://192.0.2.1/some/ --whole --json
+  isowright verify s3://boot/some
+  isowright verify /srv/http/some --cert cert.pem
+
+By URL the tree is walked as an old iPXE and an installer would: each file that
+a machine would trip over is named. Files are known from manifest.json beside
+the script, else by what boot scripts name. In an object store the objects are
+held against the manifest and against what publish saw the store make of them.")]
 pub struct Verify {
-    /// The tree: a folder, or s3://BUCKET/PREFIX and such
+    /// The tree: a folder, the URL of its boot.ipxe, or s3://BUCKET/PREFIX and
+    /// such
     pub dir: PathBuf,
-    /// Read every byte of an object store's, not only what it lists
+    /// By URL and in a store: fetch every file whole and compare its bytes
     #[arg(long)]
     pub whole: bool,
+    /// The manifest must be signed by this certificate, or by whom it vouches
+    /// for (PEM; several in one file)
+    #[arg(long, visible_alias = "ca", value_name = "CERT.PEM")]
+    pub cert: Vec<PathBuf>,
     /// The server
     #[command(flatten)]
     pub store: StoreArgs,

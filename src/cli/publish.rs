@@ -53,14 +53,16 @@ pub fn run(a: &Publish) -> Result<Outcome> {
     let store = open(&a.to, &a.store)?;
     let on_amazons = store.target().scheme == Scheme::S3 && a.store.endpoint.is_none();
     let twins = a.plus.map_or(on_amazons, |p| p == Plus::Twice);
+    let signer = resolve::signer(&a.signing)?;
     let plans;
     let job = if a.source.source.is_dir() {
         Job::of_tree(&a.source.source, now(), twins)?
     } else {
         let mut wish = resolve::wish(&a.source)?;
+        wish.target.imgverify = a.signing.imgverify;
         plans = build::plans(&mut wish, Some(Path::new(&a.to)))?;
         let (plan, _) = plans.first().ok_or_else(|| Error::usage("there is no tree to publish"))?;
-        Job::of_plan(plan, now(), twins)?
+        Job::of_plan(plan, signer.as_ref(), now(), twins)?
     };
     let options = Options {
         delete: a.delete,

@@ -1,6 +1,6 @@
 //! Arguments of `publish`, and of what else speaks to an object store.
 
-use super::Source;
+use super::{Signing, Source};
 use crate::publish::store::Checksum;
 use clap::{Args, ValueEnum};
 
@@ -78,6 +78,9 @@ pub struct Publish {
     /// s3://BUCKET/PREFIX, gs://…, az://CONTAINER/… or file:///FOLDER
     #[arg(value_name = "TO")]
     pub to: String,
+    /// Who signs it; a tree that build made is published with its signatures
+    #[command(flatten)]
+    pub signing: Signing,
     /// The server
     #[command(flatten)]
     pub store: StoreArgs,

@@ -1,15 +1,16 @@
 //! What is to be in the store: one item for each object, from a plan or from a tree that was built.
 
-use crate::content::copy::Digest;
+use crate::content::copy::{self, Digest};
 use crate::content::path::TreePath;
 use crate::content::source::PathSource;
 use crate::content::{Content, Segment, media_type};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::cms::Signer;
 use crate::plan::netboot::{BOOT_IPXE, GRUB_CFG};
 use crate::plan::{Origin, Plan, Role};
 use crate::publish::manifest::{FileRow, Manifest};
 use crate::publish::store::Head;
-use crate::publish::{MANIFEST, SUMS};
+use crate::publish::{MANIFEST, SUMS, sign};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -56,6 +57,7 @@ pub struct Job<'a> {
     /// For people.
     pub title: String,
     kind: Kind<'a>,
+    signer: Option<&'a Signer>,
 }
 
 enum Kind<'a> {
@@ -115,7 +117,12 @@ impl<'a> Job<'a> {
     ///
     /// # Errors
     /// `Unsupported` for a name that can't be a key.
-    pub fn of_plan(plan: &'a Plan, now: i64, twins: bool) -> Result<Self> {
+    pub fn of_plan(
+        plan: &'a Plan,
+        signer: Option<&'a Signer>,
+        now: i64,
+        twins: bool,
+    ) -> Result<Self> {
         let mut stamps = Stamps { by_source: HashMap::new(), settled_before: now - 2 };
         let mut items = Vec::new();
         for (path, f) in &plan.files {
@@ -127,7 +134,7 @@ impl<'a> Job<'a> {
         if twins {
             add_twins(&mut items);
         }
-        Ok(Job { items, title: plan.title.clone(), kind: Kind::Plan(plan) })
+        Ok(Job { items, title: plan.title.clone(), kind: Kind::Plan(plan), signer })
     }
 
     /// A tree that was built: what its manifest lists, with the manifest, the sums and signatures beside
@@ -173,7 +180,7 @@ impl<'a> Job<'a> {
             records.push(item(&path, &open(&path)?, Role::Payload, false, false)?);
         }
         for path in listed.iter().chain(&[MANIFEST.parse()?, SUMS.parse()?]) {
-            let signature = TreePath::new([path.as_bytes(), b".sig"].concat())?;
+            let signature = sign::beside(path)?;
             if !listed.contains(&signature) && dir.join(signature.as_path()).is_file() {
                 records.push(item(&signature, &open(&signature)?, Role::Payload, false, false)?);
             }
@@ -181,17 +188,23 @@ impl<'a> Job<'a> {
         if twins {
             add_twins(&mut items);
         }
-        Ok(Job { items, title: manifest.title, kind: Kind::Tree(records) })
+        Ok(Job { items, title: manifest.title, kind: Kind::Tree(records), signer: None })
     }
 
     /// The keys of all objects, records too.
-    pub fn keys(&self) -> HashSet<&str> {
-        let records = match &self.kind {
-            Kind::Plan(_) => &[],
-            Kind::Tree(records) => &records[..],
-        };
-        let items = self.items.iter().chain(records).map(|i| i.key.as_str());
-        items.chain([MANIFEST, SUMS]).collect()
+    pub fn keys(&self) -> HashSet<String> {
+        let mut keys: HashSet<String> = self.items.iter().map(|i| i.key.clone()).collect();
+        keys.extend([MANIFEST, SUMS].map(str::to_owned));
+        match (&self.kind, self.signer) {
+            (Kind::Tree(records), _) => keys.extend(records.iter().map(|i| i.key.clone())),
+            (Kind::Plan(_), None) => {}
+            (Kind::Plan(plan), Some(_)) => {
+                let signed = plan.files.iter().filter(|(p, f)| sign::is_signed(p, f));
+                keys.extend(signed.map(|(p, _)| format!("{p}{}", sign::SUFFIX)));
+                keys.insert(sign::MANIFEST_SIG.to_owned());
+            }
+        }
+        keys
     }
 
     /// True where no source has changed since the job was made.
@@ -223,22 +236,33 @@ impl<'a> Job<'a> {
             Kind::Tree(records) => return Ok(records.clone()),
             Kind::Plan(plan) => plan,
         };
-        let mut rows = Vec::new();
+        let mut rows = BTreeMap::new();
         for item in self.items.iter().filter(|i| !i.twin) {
             let (Some(f), Some(d)) = (plan.files.get(&item.path), digests.get(item.key.as_str()))
             else {
                 return Err(Error::usage("its digest is not known").path(&item.path));
             };
-            rows.push(FileRow::new(&item.path, f, *d));
+            rows.insert(item.path.clone(), FileRow::new(&item.path, f, *d));
         }
-        let manifest = Manifest::new(plan, rows);
-        let record = |name: &str, bytes: Vec<u8>| {
-            item(&name.parse()?, &Content::from(bytes), Role::Payload, false, false)
-        };
-        Ok(vec![
-            record(MANIFEST, manifest.to_json()?.into_bytes())?,
-            record(SUMS, manifest.sums()?)?,
-        ])
+        let record =
+            |path: &TreePath, content: &Content| item(path, content, Role::Payload, false, false);
+        let mut out = Vec::new();
+        if let Some(signer) = self.signer {
+            for (path, f) in &sign::signatures(plan, &rows, signer)? {
+                let digest = copy::digest(&f.content, &|_| true)?;
+                rows.insert(path.clone(), FileRow::new(path, f, digest));
+                out.push(record(path, &f.content)?);
+            }
+        }
+        let manifest = Manifest::new(plan, rows.into_values().collect());
+        let text = Content::from(manifest.to_json()?);
+        if let Some(signer) = self.signer {
+            let own = copy::digest(&text, &|_| true)?;
+            out.push(record(&sign::MANIFEST_SIG.parse()?, &signer.sign(&own)?.into())?);
+        }
+        out.push(record(&MANIFEST.parse()?, &text)?);
+        out.push(record(&SUMS.parse()?, &manifest.sums()?.into())?);
+        Ok(out)
     }
 }
 

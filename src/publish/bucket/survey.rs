@@ -184,7 +184,7 @@ pub(in crate::publish) fn is(store: &Store, row: &Row, there: &Listed) -> Result
 /// What the ledger, or the manifest for what the ledger does not know, tells of and the job does not.
 fn stale(job: &Job, there: &BTreeMap<String, Listed>, ledger: &Ledger) -> Vec<String> {
     let wanted = job.keys();
-    let ours = |k: &&String| !wanted.contains(k.as_str()) && there.contains_key(*k);
+    let ours = |k: &&String| !wanted.contains(*k) && there.contains_key(*k);
     ledger.objects.keys().filter(ours).cloned().collect()
 }
 
@@ -198,7 +198,7 @@ pub(super) fn stale_by_manifest(store: &Store, survey: &Survey, job: &Job) -> Re
     let keys = manifest.files.iter().filter_map(|f| Some((f.path.as_str()?, f.size)));
     Ok(keys
         .filter(|(k, n)| {
-            !wanted.contains(k)
+            !wanted.contains(*k)
                 && !survey.ledger.objects.contains_key(*k)
                 && survey.there.get(*k).is_some_and(|l| l.size == *n)
         })

@@ -1,8 +1,10 @@
 //! A published tree against its manifest: what the store lists, and with `whole` every byte.
 
-use super::Report;
+use super::{Report, signed};
 use crate::content::copy::Digest;
+use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::x509::Certificate;
 use crate::publish::bucket::ledger::{LEDGER, Ledger};
 use crate::publish::bucket::{claim::CLAIM, is};
 use crate::publish::manifest::{FileRow, Manifest};
@@ -17,13 +19,18 @@ const CHUNK: u64 = 4 << 20;
 const MAX_RECORD: u64 = 256 << 20;
 
 /// Verifies what is below the store's prefix. Without `whole` an object is known by its length and by the
-/// state that publish saw the store give it.
+/// state that publish saw the store give it. With `trusted` the manifest must be signed by one of these.
 ///
 /// # Errors
 /// `NotFound` where there is no manifest, `Corrupt` where it is no manifest of ours, `Remote`, `Interrupted`.
 /// What is wrong with the objects is a finding.
-pub fn verify(store: &Store, whole: bool, progress: &dyn Progress) -> Result<Report> {
-    let root = crate::content::path::TreePath::root();
+pub fn verify(
+    store: &Store,
+    whole: bool,
+    trusted: &[Certificate],
+    progress: &dyn Progress,
+) -> Result<Report> {
+    let root = TreePath::root();
     let listing = store.list(&|| progress.advance(&root, 0))?;
     let there: BTreeMap<&str, &Listed> = listing.iter().map(|l| (l.key.as_str(), l)).collect();
     let none = || {
@@ -49,6 +56,11 @@ pub fn verify(store: &Store, whole: bool, progress: &dyn Progress) -> Result<Rep
         }
         Some(_) => {}
     }
+    let signature = |path: &TreePath| {
+        let got = store.get(&path.to_string(), signed::MAX_SIGNATURE)?;
+        Ok(got.map(|(b, _)| b.to_vec()))
+    };
+    signed::check(&text, &manifest, trusted, &signature, &mut r)?;
     unlisted(&manifest, &ledger, &there, &mut r);
     if there.contains_key(CLAIM) {
         r.note(CLAIM, "somebody publishes there now, or was killed doing so");
