@@ -16,6 +16,8 @@ use std::sync::{Arc, OnceLock};
 pub struct Site {
     /// Deepest places first.
     mounts: Vec<(TreePath, Source)>,
+    /// Places that no listing shows.
+    hidden: Vec<TreePath>,
     pages: HashMap<TreePath, PageMaker>,
     /// Tells the tags of this run's made bytes from another run's.
     nonce: u64,
@@ -76,7 +78,12 @@ impl Site {
     /// Nothing but 404s.
     pub fn new() -> Self {
         use std::hash::{BuildHasher, RandomState};
-        Site { mounts: Vec::new(), pages: HashMap::new(), nonce: RandomState::new().hash_one(0u8) }
+        Site {
+            mounts: Vec::new(),
+            hidden: Vec::new(),
+            pages: HashMap::new(),
+            nonce: RandomState::new().hash_one(0u8),
+        }
     }
 
     /// Serves the folder at `path`. A symbolic link is followed only as far as it stays inside.
@@ -108,6 +115,12 @@ impl Site {
     /// As [`Site::tree`], below `at`. Of two at one place the first one is asked first.
     pub fn add_tree(&mut self, at: TreePath, tree: Arc<Tree>) {
         self.add(at, Source::Tree(tree, OnceLock::new()));
+    }
+
+    /// As [`Site::add_tree`], but listings above don't show it.
+    pub fn add_hidden(&mut self, at: TreePath, tree: Arc<Tree>) {
+        self.hidden.push(at.clone());
+        self.add_tree(at, tree);
     }
 
     fn add(&mut self, at: TreePath, source: Source) {
@@ -204,6 +217,9 @@ impl Site {
         let (mut known, mut more) = (false, false);
         for (at, source) in &self.mounts {
             if at != path && at.starts_with(path) {
+                if self.hidden.contains(at) {
+                    continue;
+                }
                 // The name on the way to what lies deeper.
                 known = true;
                 let n = path.parts().count();
