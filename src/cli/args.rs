@@ -234,10 +234,20 @@ pub enum SchemaKind {
 
 /// `verify`
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  isowright verify /srv/http/some || echo broken")]
+#[command(after_help = "Examples:
+  isowright verify /srv/http/some || echo broken
+  isowright verify http://192.0.2.1/some/boot.ipxe
+  isowright verify http://192.0.2.1/some/ --whole --json
+
+By URL the tree is walked as an old iPXE and an installer would: each file that
+a machine would trip over is named. Files are known from manifest.json beside
+the script, else by what boot scripts name.")]
 pub struct Verify {
-    /// The tree
+    /// The tree: a folder, or the URL of its boot.ipxe
     pub dir: PathBuf,
+    /// By URL: fetch every file whole and compare its bytes, not small ones only
+    #[arg(long)]
+    pub whole: bool,
     /// For machines
     #[arg(long)]
     pub json: bool,

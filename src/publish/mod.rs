@@ -226,9 +226,21 @@ fn remove_stale(
 /// # Errors
 /// The first error met.
 pub fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
+    let threads = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(1, 4));
+    in_parallel_by(threads, items, work)
+}
+
+/// As [`in_parallel`], from so many threads: for work that waits.
+///
+/// # Errors
+/// The first error met.
+pub fn in_parallel_by<T: Sync>(
+    threads: usize,
+    items: &[T],
+    work: impl Fn(&T) -> Result<()> + Sync,
+) -> Result<()> {
     let next = AtomicUsize::new(0);
     let failed: Mutex<Option<Error>> = Mutex::new(None);
-    let threads = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(1, 4));
     std::thread::scope(|s| {
         for _ in 0..threads.min(items.len()) {
             s.spawn(|| {

@@ -1,6 +1,8 @@
 //! A tree against its own word: bytes against the manifest, paths that boot files name against the
 //! tree, console and bond in every entry.
 
+pub mod web;
+
 use super::manifest::{HostRow, Manifest};
 use super::{MANIFEST, SUMS};
 use crate::content::copy::{self, Watch};
@@ -26,6 +28,9 @@ pub struct Finding {
     pub what: String,
     /// True where the tree will fail or lies; false for what is only good to know.
     pub broken: bool,
+    /// What can be done about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// What was looked at, and what was found.
@@ -48,11 +53,16 @@ impl Report {
     }
 
     fn broken(&mut self, path: impl ToString, what: impl Into<String>) {
-        self.findings.push(Finding { path: path.to_string(), what: what.into(), broken: true });
+        self.find(path, what, true);
     }
 
     fn note(&mut self, path: impl ToString, what: impl Into<String>) {
-        self.findings.push(Finding { path: path.to_string(), what: what.into(), broken: false });
+        self.find(path, what, false);
+    }
+
+    fn find(&mut self, path: impl ToString, what: impl Into<String>, broken: bool) {
+        let (path, what) = (path.to_string(), what.into());
+        self.findings.push(Finding { path, what, broken, hint: None });
     }
 }
 
