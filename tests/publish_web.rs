@@ -53,7 +53,7 @@ fn tree() -> tempfile::TempDir {
 }
 
 fn look(url: &str, whole: bool) -> Walk {
-    walk(url, Options { whole }, &|_| true).unwrap()
+    walk(url, Options { whole, ..Options::default() }, &|_| true).unwrap()
 }
 
 fn broken(w: &Walk) -> Vec<(String, String)> {

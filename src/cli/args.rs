@@ -6,7 +6,7 @@ mod tree;
 
 pub use image::{Apply, Image, ImageVerb, Implant, MakeImage, Undo};
 pub use serve::{Dhcp, Serve};
-pub use tree::{Build, PlanArgs, Said, Source};
+pub use tree::{Build, PlanArgs, Said, Signing, Source};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -238,6 +238,7 @@ pub enum SchemaKind {
   isowright verify /srv/http/some || echo broken
   isowright verify http://192.0.2.1/some/boot.ipxe
   isowright verify http://192.0.2.1/some/ --whole --json
+  isowright verify /srv/http/some --cert cert.pem
 
 By URL the tree is walked as an old iPXE and an installer would: each file that
 a machine would trip over is named. Files are known from manifest.json beside
@@ -248,6 +249,10 @@ pub struct Verify {
     /// By URL: fetch every file whole and compare its bytes, not small ones only
     #[arg(long)]
     pub whole: bool,
+    /// The manifest must be signed by this certificate, or by whom it vouches
+    /// for (PEM; several in one file)
+    #[arg(long, visible_alias = "ca", value_name = "CERT.PEM")]
+    pub cert: Vec<PathBuf>,
     /// For machines
     #[arg(long)]
     pub json: bool,

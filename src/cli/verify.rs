@@ -1,8 +1,8 @@
 //! `verify`.
 
-use super::Outcome;
 use super::args::Verify;
 use super::term::{self, Bar};
+use super::{Outcome, resolve};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::render::human;
 use crate::publish::Progress;
@@ -11,17 +11,18 @@ use serde_json::json;
 use std::fmt::Write;
 
 pub fn run(a: &Verify) -> Result<Outcome> {
+    let trusted = resolve::trusted(&a.cert)?;
     let bar = Bar::new(0);
     let path = "verify".parse()?;
     let watch = |n| bar.advance(&path, n);
     let r = match a.dir.to_str().filter(|s| s.starts_with("http://") || s.starts_with("https://")) {
-        Some(url) => web::walk(url, web::Options { whole: a.whole }, &watch)?.report,
-        None => verify::verify(&a.dir, &watch)?,
+        Some(url) => web::walk(url, web::Options { whole: a.whole, trusted }, &watch)?.report,
+        None => verify::verify(&a.dir, &trusted, &watch)?,
     };
     bar.end();
     match a.json {
         true => {
-            let v = json!({"ok": r.holds(), "files": r.files, "bytes": r.bytes, "entries": r.entries, "findings": r.findings});
+            let v = json!({"ok": r.holds(), "files": r.files, "bytes": r.bytes, "entries": r.entries, "signatures": r.signatures, "signers": r.signers, "findings": r.findings});
             let text = serde_json::to_string_pretty(&v)
                 .map_err(|e| Error::new(ErrorKind::Io, "can't spell the report").because(e))?;
             term::out(&(text + "\n"));
@@ -42,6 +43,10 @@ fn text(what: &str, r: &Report) -> String {
     }
     for h in hints {
         let _ = writeln!(s, "hint: {}", term::safe(h));
+    }
+    if r.signatures > 0 {
+        let by: Vec<&str> = r.signers.iter().map(String::as_str).collect();
+        let _ = writeln!(s, "{} signatures hold, by {}", r.signatures, term::safe(&by.join(", ")));
     }
     let verdict = if r.holds() { "holds" } else { "DOES NOT HOLD" };
     let (files, entries) = (r.files, r.entries);

@@ -9,7 +9,7 @@ pub(super) use uefi::{Grub, grub_args, grub_files, grub_prologue};
 
 use super::boot_edit::{Piece, Start};
 use super::overlay::{Folder, Laid};
-use super::{Chosen, Inputs, Origin, Planned, Role, add};
+use super::{Chosen, Inputs, Origin, Planned, Role, Target, add};
 use crate::content::Content;
 use crate::content::path::TreePath;
 use crate::content::tree::NodeKind;
@@ -44,9 +44,8 @@ pub fn plan(
     let initrds = Initrds::of(inputs, start, draft)?;
     add(files, INITRD.parse()?, initrds.extended(&draft.in_initrd)?)?;
     beside(files, inputs.media, &draft.beside)?;
-    let base = inputs.target.base_url.as_deref();
     ipxe::args(&chosen.cmdline)?;
-    let script = boot_ipxe(title, chosen, draft, base);
+    let script = boot_ipxe(title, chosen, draft, inputs.target);
     let mut entry = made(script.into_bytes(), &format!("from {}", source_of(chosen)));
     entry.role = Role::EntryPoint;
     add(files, BOOT_IPXE.parse()?, entry)?;
@@ -259,7 +258,8 @@ pub(super) fn origin_name(o: &Origin) -> String {
 /// `boot.ipxe`. Kernel and initrd are named relative to the script, which every iPXE resolves; only
 /// arguments need the tree's URL: from `cwduri` where iPXE has it (2024 on), else from the lease's
 /// filename, whose last part a web server takes back for `..`.
-fn boot_ipxe(title: &str, chosen: &Chosen, draft: &Draft, base: Option<&str>) -> String {
+fn boot_ipxe(title: &str, chosen: &Chosen, draft: &Draft, target: &Target) -> String {
+    let base = target.base_url.as_deref();
     let args = chosen.cmdline.replace(BASE, base.unwrap_or("${base}"));
     let needs_base = chosen.cmdline.contains(BASE) && base.is_none();
     let mut s = prologue(title, needs_base);
@@ -268,10 +268,21 @@ fn boot_ipxe(title: &str, chosen: &Chosen, draft: &Draft, base: Option<&str>) ->
         s,
         "echo {title}\n\
          kernel {KERNEL} initrd={INITRD} {args} || goto failed\n\
-         initrd {INITRD} || goto failed\n\
-         boot || goto failed\n"
+         initrd {INITRD} || goto failed\n"
     );
+    if target.imgverify {
+        s.push_str(&imgverify(&[(KERNEL, KERNEL), (INITRD, INITRD)]));
+    }
+    s.push_str("boot || goto failed\n");
     s + &epilogue(title, needs_base) + "exit 1\n"
+}
+
+/// Lines that check images, by name and path, by the signatures beside them. An iPXE without IMAGE_TRUST_CMD,
+/// which is most of them, stops there.
+pub(super) fn imgverify(images: &[(&str, &str)]) -> String {
+    let line =
+        |(name, path): &(&str, &str)| format!("imgverify {name} {path}.sig || goto failed\n");
+    images.iter().map(line).collect()
 }
 
 /// The script's first lines: they set `base` where an argument needs it.
@@ -348,7 +359,7 @@ mod tests {
         };
         let title = super::super::printable("dracut's root");
         let draft = Draft::default();
-        let script = boot_ipxe(&title, &chosen, &draft, None);
+        let script = boot_ipxe(&title, &chosen, &draft, &Target::default());
         assert!(script.contains("\necho dracut's root\n"), "{script}");
         let text = grub_cfg(&title, &chosen, &draft, None).expect("grub.cfg");
         let doc = grub::Doc::parse(text.as_bytes()).expect("parses");

@@ -42,6 +42,8 @@ pub struct Target {
     pub entry: Option<String>,
     /// The machines, where the tree serves some that are known by their MAC addresses and no others.
     pub hosts: Option<Hosts>,
+    /// The script checks the signatures of kernel and initrd, which lie beside them.
+    pub imgverify: bool,
 }
 
 /// A kernel and an initrd from outside the medium.

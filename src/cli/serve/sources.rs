@@ -13,6 +13,7 @@ use crate::plan::netboot::{BOOT_IPXE, INITRD, KERNEL};
 use crate::publish::MANIFEST;
 use crate::publish::manifest::Manifest;
 use crate::serve::machines::{Meaning, Stage};
+use crate::serve::request::url_path;
 use crate::serve::{Served, Site};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -125,17 +126,15 @@ impl Trees {
             orders.push(image::Order::unsummed());
         }
         let given = wish.target.base_url.clone();
-        for (mut plan, _) in build::plans(&mut wish, None)? {
-            let name = self.free(&plan.name);
+        for (i, (mut plan, dir)) in build::plans(&mut wish, None)?.into_iter().enumerate() {
+            let own = dir.as_deref().and_then(Path::file_name).map(|n| n.to_string_lossy());
+            let name = self.free(own.as_deref().unwrap_or(&plan.name));
             if let (Some(base), true) = (&given, several) {
                 // The URL that was given is that of all.
-                wish.target.base_url = Some(format!("{base}{name}/"));
-                plan = build::plans(&mut wish, None)?
-                    .into_iter()
-                    .map(|(p, _)| p)
-                    .next()
-                    .unwrap_or(plan);
-                wish.target.base_url.clone_from(&given);
+                wish.target.base_url = Some(format!("{base}{}/", url_path(name.as_bytes())));
+                if let Some((with_name, _)) = build::plans(&mut wish, None)?.into_iter().nth(i) {
+                    plan = with_name;
+                }
             }
             for n in plan.notes.iter().filter(|n| n.warning) {
                 eprintln!("warning: {name}: {}", term::safe(&n.text));

@@ -5,11 +5,12 @@ mod ask;
 mod file;
 mod script;
 
-use super::{Report, SCRIPT};
+use super::{Report, SCRIPT, signed};
 use crate::content::copy::Watch;
 use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::ipxe;
+use crate::format::x509::Certificate;
 use crate::plan::netboot::{INITRD, KERNEL};
 use crate::publish::manifest::Manifest;
 use crate::publish::{MANIFEST, SUMS, in_parallel_by};
@@ -26,10 +27,12 @@ const DEAF: usize = 16;
 const MAX_MANIFEST: u64 = 256 << 20;
 
 /// How to look.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Fetch every file whole and compare its bytes; otherwise only small ones.
     pub whole: bool,
+    /// Certificates of which one must have signed the manifest, or vouch for whoever did.
+    pub trusted: Vec<Certificate>,
 }
 
 /// What was seen.
@@ -75,9 +78,7 @@ impl Told {
 
     /// For what was told last.
     fn hint(&mut self, hint: &str) {
-        if let Some(f) = self.report.findings.last_mut() {
-            f.hint = Some(hint.to_owned());
-        }
+        self.report.hint(hint);
     }
 
     fn trip(&mut self, path: &str, trip: Trip) {
@@ -144,8 +145,10 @@ impl Walker<'_> {
         let text = self.fetch(url, ipxe::MAX_LEN as u64)?;
         let manifest = self.manifest(&mut told)?;
         let mut named = self.scripts(url, &text, &mut told)?;
-        if let Some((m, _)) = &manifest {
+        if let Some((m, own)) = &manifest {
             self.all(m, &mut told)?;
+            let file = |p: &TreePath| Ok(self.small(p));
+            signed::check(own, m, &self.options.trusted, &file, &mut told.report)?;
             self.beside(m, script, &named, &mut told)?;
             let known: Vec<String> = m.files.iter().map(|f| self.url(&f.path)).collect();
             named.images.retain(|u| !known.contains(u));
@@ -178,6 +181,12 @@ impl Walker<'_> {
             200 => a.bytes(limit).map_err(no),
             s => Err(no(Trip::new(format!("is answered with {s}, not 200")))),
         }
+    }
+
+    /// A signature, where it comes.
+    fn small(&self, path: &TreePath) -> Option<Vec<u8>> {
+        let a = self.asker.ask(Method::Get, &self.url(path), signed::MAX_SIGNATURE).ok()?;
+        (a.status == 200).then(|| a.bytes(signed::MAX_SIGNATURE).ok()).flatten()
     }
 
     fn manifest(&self, told: &mut Told) -> Result<Option<(Manifest, Vec<u8>)>> {
@@ -262,7 +271,7 @@ impl Walker<'_> {
         let whole = Walker {
             asker: Asker::new(),
             base: self.base.clone(),
-            options: Options { whole: true },
+            options: Options { whole: true, ..Options::default() },
             watch: self.watch,
             deaf: AtomicUsize::new(0),
         };
