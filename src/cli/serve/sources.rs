@@ -120,7 +120,8 @@ impl Trees {
             entry: None,
         };
         let mut wish = resolve::wish(&wanted)?;
-        let several = a.sources.len() > 1;
+        let trees = wish.outputs.iter().filter(|o| o.dir.is_some()).count();
+        let several = a.sources.len() > 1 || trees > 1;
         let mut orders = image::orders(&wish)?;
         if orders.is_empty() && a.image {
             orders.push(image::Order::unsummed());
@@ -141,6 +142,7 @@ impl Trees {
             }
             self.trees.push(One::of(name, &plan));
         }
+        wish.target.base_url = given;
         for (name, content) in image::contents(&mut wish, orders)? {
             let name = self.free(&format!("{name}.iso"));
             self.images.push((name, content));
