@@ -2,10 +2,12 @@
 
 mod image;
 mod publish;
+mod serve;
 mod tree;
 
 pub use image::{Apply, Image, ImageVerb, Implant, MakeImage, Undo};
 pub use publish::{Plus, Publish, StoreArgs};
+pub use serve::{Dhcp, Serve};
 pub use tree::{Build, PlanArgs, Said, Signing, Source};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -62,6 +64,8 @@ pub enum Verb {
     Boot(Boot),
     /// Write index.ipxe, a menu over the trees in a folder
     Index(Index),
+    /// Serve trees over HTTP, from folders, recipe files and ISOs
+    Serve(Serve),
     /// Look into an initrd, add files to it, make it anew
     #[command(subcommand)]
     Initrd(super::initrd::args::InitrdVerb),

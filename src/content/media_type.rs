@@ -45,7 +45,7 @@ pub fn of(name: &[u8]) -> &'static str {
     let Some(dot) = last.iter().rposition(|&b| b == b'.') else { return BYTES };
     let end = &last[dot + 1..];
     let is = |e: &&str| e.as_bytes().eq_ignore_ascii_case(end);
-    TYPES.iter().find(|(ends, _)| ends.iter().any(|e| is(&e))).map_or(BYTES, |(_, t)| t)
+    TYPES.iter().find(|(ends, _)| ends.iter().any(is)).map_or(BYTES, |(_, t)| t)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
 /// What is wished for: `plan`, `build` and `image` share it.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Said {
     /// Profile; the bundled "metal" where absent
     #[arg(short, long, value_name = "FILE")]
