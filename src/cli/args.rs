@@ -1,9 +1,11 @@
 //! The command line exactly as typed; `resolve` turns it into the library's values.
 
 mod image;
+mod serve;
 mod tree;
 
 pub use image::{Apply, Image, ImageVerb, Implant, MakeImage, Undo};
+pub use serve::{Dhcp, Serve};
 pub use tree::{Build, Matrix, PlanArgs, Said, Signing, Source};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -57,6 +59,8 @@ pub enum Verb {
     Boot(Boot),
     /// Write index.ipxe, a menu over the trees in a folder
     Index(Index),
+    /// Serve trees over HTTP, from folders, recipe files and ISOs
+    Serve(Serve),
     /// Look into an initrd, add files to it, make it anew
     #[command(subcommand)]
     Initrd(super::initrd::args::InitrdVerb),

@@ -23,7 +23,7 @@ pub fn plan(a: &PlanArgs) -> Result<Outcome> {
 }
 
 /// A plan and the folder that a recipe file or the command line names for it.
-type Bound = (Plan, Option<PathBuf>);
+pub(super) type Bound = (Plan, Option<PathBuf>);
 
 fn show(plans: &[Bound], images: &[image::Ordered], all: bool, json: bool) -> Result<Outcome> {
     if json {
@@ -50,7 +50,7 @@ pub(super) fn one_or_all(mut values: Vec<serde_json::Value>) -> serde_json::Valu
 
 /// A plan per tree; the medium is opened and checked once. `to` on the command line stands in for the
 /// recipe file's outputs.
-fn plans(wish: &mut Wish, to: Option<&Path>) -> Result<Vec<Bound>> {
+pub(super) fn plans(wish: &mut Wish, to: Option<&Path>) -> Result<Vec<Bound>> {
     let forced = wish.target.extent;
     let outputs: Vec<(Option<PathBuf>, Extent)> = match to {
         Some(o) => vec![(Some(o.to_owned()), forced)],

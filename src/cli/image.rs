@@ -17,7 +17,7 @@ use crate::plan::Inputs;
 use crate::plan::image::{self, ImagePlan, Sum};
 use crate::plan::render::human;
 use crate::publish::Progress;
-use crate::recipe::output::ImageOutput;
+use crate::recipe::output::{self, ImageOutput};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -87,6 +87,12 @@ impl Order {
         })
     }
 
+    /// For an image that is made while it is read: its MD5 would have to be known before its first byte.
+    pub(super) fn unsummed() -> Self {
+        let more = image::Wish { md5: output::Implant::No, ..image::Wish::default() };
+        Order { output: None, patch_only: None, digests: false, more }
+    }
+
     fn of_recipe(o: &ImageOutput) -> Result<Self> {
         let file = |(to, from): (&String, &PathBuf)| Ok((from.clone(), TreePath::new(to)?));
         let files = o.add.iter().map(file).collect::<Result<_>>()?;
@@ -135,6 +141,15 @@ pub(super) fn plans(wish: &mut resolve::Wish, orders: Vec<Order>) -> Result<Vec<
         Ok(Ordered { order, plan, base: given.image.clone() })
     };
     orders.into_iter().map(planned).collect()
+}
+
+/// Each image of `orders` as it would be written, and its plan's name.
+pub(super) fn contents(
+    wish: &mut resolve::Wish,
+    orders: Vec<Order>,
+) -> Result<Vec<(String, Content)>> {
+    let all = plans(wish, orders)?;
+    all.iter().map(|o| Ok((o.plan.name.clone(), finished(&o.plan)?))).collect()
 }
 
 impl Ordered {

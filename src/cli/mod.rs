@@ -15,6 +15,7 @@ mod matrix;
 mod output;
 mod recipe;
 mod resolve;
+mod serve;
 mod signers;
 pub mod term;
 mod verify;
@@ -93,6 +94,7 @@ fn run(verb: &Verb) -> Result<Outcome> {
         Verb::Verify(a) => verify::run(a),
         Verb::Boot(a) => boot::run(a),
         Verb::Index(a) => index::run(a),
+        Verb::Serve(a) => serve::run(a),
         Verb::Initrd(v) => initrd::run(v),
         Verb::Completions(a) => docs::completions(a),
         Verb::Man(a) => docs::man(a),
