@@ -253,6 +253,9 @@ pub struct Verify {
     /// for (PEM; several in one file)
     #[arg(long, visible_alias = "ca", value_name = "CERT.PEM")]
     pub cert: Vec<PathBuf>,
+    /// Print the chain from the vendor's checksum to each file, and its gaps
+    #[arg(long)]
+    pub chain: bool,
     /// For machines
     #[arg(long)]
     pub json: bool,
