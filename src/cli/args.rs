@@ -6,7 +6,7 @@ mod tree;
 
 pub use image::{Apply, Image, ImageVerb, Implant, MakeImage, Undo};
 pub use serve::{Dhcp, Serve};
-pub use tree::{Build, PlanArgs, Said, Signing, Source};
+pub use tree::{Build, Matrix, PlanArgs, Said, Signing, Source};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;

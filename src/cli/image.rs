@@ -194,7 +194,7 @@ struct Given {
 /// Opens the medium; one of ours is taken back to the vendor's first, so that a second time is as the first.
 fn read(wish: &mut resolve::Wish) -> Result<Given> {
     wish.target.route = Route::Medium;
-    let media = resolve::open(&wish.image)?;
+    let media = wish.open()?;
     let image = media.image.clone();
     let media = of_vendor(media)?;
     Ok(Given { read: Read::of(media, wish)?, image })

@@ -11,6 +11,7 @@ pub mod initrd;
 mod inspect;
 mod label;
 mod ls;
+mod matrix;
 mod output;
 mod recipe;
 mod resolve;
