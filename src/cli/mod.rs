@@ -13,6 +13,7 @@ mod label;
 mod ls;
 mod output;
 mod recipe;
+mod remote;
 mod resolve;
 mod signers;
 pub mod term;
@@ -40,6 +41,7 @@ pub fn main() -> ExitCode {
     if asks_to_stop(&cli.verb) {
         hear_ctrl_c();
     }
+    remote::set(&cli.fetch);
     match run(&cli.verb) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Different) => ExitCode::from(1),

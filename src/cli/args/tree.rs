@@ -1,6 +1,7 @@
 //! Arguments of `plan` and `build`.
 
 use crate::model::profile::Delivery;
+use crate::recipe::source::FileOrUrl;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -40,8 +41,9 @@ pub struct Said {
 /// What `plan` and `build` share.
 #[derive(Debug, Args)]
 pub struct Source {
-    /// The ISO, or a recipe file (.toml) that names it
-    pub source: PathBuf,
+    /// The ISO (a path or a URL), or a recipe file (.toml) that names it
+    #[arg(value_parser = super::file_or_url())]
+    pub source: FileOrUrl,
     /// What all share
     #[command(flatten)]
     pub said: Said,
