@@ -39,11 +39,20 @@ pub struct Options {
 struct Stream {
     next: u64,
     end: u64,
-    keep: bool,
+    keep: Keep,
     body: Option<Body>,
     /// Bytes that came and are to be kept, and where they begin.
     piece: (u64, Vec<u8>),
     id: u64,
+}
+
+/// What of a stream is kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    Nothing,
+    /// Pieces that will be read again.
+    ForLater,
+    All,
 }
 
 /// A stream from the server whose bytes are kept: which it is, up to where they are, and where it ends.
@@ -183,9 +192,9 @@ impl RemoteSource {
                 Some(body) => {
                     let n = body.read(rest)?;
                     let ended = body.is_done();
-                    if stream.keep {
+                    if stream.keep != Keep::Nothing {
                         stream.piece.1.extend_from_slice(&rest[..n]);
-                        self.keep(&mut stream.piece, ended);
+                        self.keep(stream, ended);
                         self.tell_others(stream, ended);
                     }
                     if ended {
@@ -202,7 +211,7 @@ impl RemoteSource {
                     None => {
                         let kept = self.kept.next_after(stream.next, WORTH).unwrap_or(u64::MAX);
                         let range = stream.next..stream.end.min(kept);
-                        if stream.keep {
+                        if stream.keep != Keep::Nothing {
                             let (id, at, end) = (stream.id, range.start, range.end);
                             self.lock().running.push(Running { id, at, end });
                         }
@@ -250,15 +259,18 @@ impl RemoteSource {
     }
 
     /// Keeps whole pieces, cut where they would be cut by another run too; with `all` the rest as well.
-    fn keep(&self, piece: &mut (u64, Vec<u8>), all: bool) {
-        let (at, bytes) = piece;
+    fn keep(&self, stream: &mut Stream, all: bool) {
+        let (at, bytes) = &mut stream.piece;
         loop {
             let whole = (PIECE - *at % PIECE) as usize;
             if bytes.is_empty() || (bytes.len() < whole && !all) {
                 return;
             }
             let n = whole.min(bytes.len());
-            self.kept.put(*at, &bytes[..n]);
+            let later = || self.lock().spans.is_for_later(&(*at..*at + n as u64));
+            if stream.keep == Keep::All || later() {
+                self.kept.put(*at, &bytes[..n]);
+            }
             bytes.drain(..n);
             *at += n as u64;
         }
@@ -310,7 +322,7 @@ impl RemoteSource {
         let end = range.end.min(kept_next);
         bytes.truncate((end - range.start) as usize);
         Body::new(self.link.clone(), range.start..end).fill(&mut bytes)?;
-        if self.kept.is_for_all() || self.lock().spans.is_for_later(range.start) {
+        if self.kept.is_for_all() || self.lock().spans.is_for_later(&(range.start..end)) {
             self.kept.put(range.start, &bytes);
         }
         Ok(bytes.into())
@@ -363,7 +375,11 @@ impl ReadAt for RemoteSource {
         if len < PIECE {
             return s.spans.want(range);
         }
-        let keep = again || self.kept.is_for_all() || s.spans.is_for_later(off);
+        let keep = match again || self.kept.is_for_all() {
+            true => Keep::All,
+            false if s.spans.is_for_later(&range) => Keep::ForLater,
+            false => Keep::Nothing,
+        };
         s.next_id += 1;
         let id = s.next_id;
         drop(s);

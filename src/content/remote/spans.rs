@@ -120,9 +120,10 @@ impl Spans {
         }
     }
 
-    /// True where the byte at `at` will be read again.
-    pub fn is_for_later(&self, at: u64) -> bool {
-        self.again.end(at).is_some()
+    /// True where something of `range` will be read again.
+    pub fn is_for_later(&self, range: &Range<u64>) -> bool {
+        let last = self.again.0.range(..range.end).next_back();
+        last.is_some_and(|(_, end)| *end > range.start)
     }
 
     /// What to fetch for a read of `at..until`, of whose first byte nothing is held or coming.
@@ -216,8 +217,9 @@ mod tests {
     fn what_is_wanted_twice_is_for_later() {
         let mut s = Spans::default();
         s.want_all(&[0..4096, 100_000..200_000, 150_000..160_000, 100_000..110_000]);
-        let later = |at| s.is_for_later(at);
+        let later = |at| s.is_for_later(&(at..at + 1));
         assert!(later(100_000) && later(109_999) && later(150_000));
+        assert!(s.is_for_later(&(0..100_001)) && !s.is_for_later(&(0..98_304)));
         assert!(!later(0) && !later(120_000) && !later(170_000));
     }
 
