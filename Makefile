@@ -40,7 +40,7 @@ check: deny
 # The advisory database is a git repository; where it can't be fetched that one check is left out,
 # and said so.
 deny:
-	@command -v cargo-deny >/dev/null || cargo install --locked --quiet cargo-deny
+	@command -v cargo-deny >/dev/null || cargo install --locked --quiet --debug cargo-deny
 	cargo deny check bans licenses sources
 	@cargo deny check advisories || { \
 	  if cargo deny fetch >/dev/null 2>&1; then exit 1; \

@@ -438,8 +438,15 @@ fn a_medium_of_7500_files_is_inspected_by_few_requests_and_extracted_as_from_a_f
         let (a, b) = (out("a"), out("b"));
         ok(&["extract", &url, glob, "-o", &a]);
         let (requests, bytes) = web.count();
-        ok(&["extract", file, glob, "-o", &b]);
-        let same = Command::new("diff").args(["-r", &a, &b]).status().unwrap();
+        let whole = dir.path().join("files");
+        let is = match glob {
+            "**" => whole.to_str().unwrap(),
+            _ => {
+                ok(&["extract", file, glob, "-o", &b]);
+                &b
+            }
+        };
+        let same = Command::new("diff").args(["-r", &a, is]).status().unwrap();
         assert!(same.success());
         let medium = isowright::media::open("x", Content::open(&iso).unwrap()).unwrap();
         // In sectors, for nothing smaller lies on the medium.
@@ -454,7 +461,6 @@ fn a_medium_of_7500_files_is_inspected_by_few_requests_and_extracted_as_from_a_f
         // Neighbours come together: a tenth here and there is some 150 stretches.
         assert!(requests <= 220, "{glob}: {requests} requests");
         std::fs::remove_dir_all(a).unwrap();
-        std::fs::remove_dir_all(b).unwrap();
     }
 }
 
@@ -558,6 +564,58 @@ fn what_goes_wrong_is_told_with_the_address() {
     assert!(fails(&["ls", "http://"]).contains("has no host"));
     let refused = format!("http://127.0.0.1:{}/a.iso", support::free_port());
     assert!(fails(&["inspect", &refused]).contains("no answer"));
+}
+
+/// The program against OpenSSL's own server, which knows no ranges.
+#[test]
+fn https_goes_by_the_systems_certificates() {
+    let Some(iso) = support::material("img-rr.iso") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(&iso, dir.path().join("a.iso")).unwrap();
+    let openssl = |args: &str| {
+        let made =
+            Command::new("openssl").current_dir(dir.path()).args(args.split(' ')).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    };
+    let new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2";
+    openssl(&format!("{new} -subj /CN=ours -keyout ca.key -out ca.pem"));
+    openssl(&format!(
+        "{new} -subj /CN=localhost -addext subjectAltName=DNS:localhost -addext \
+         basicConstraints=critical,CA:FALSE -CA ca.pem -CAkey ca.key -keyout key.pem -out cert.pem"
+    ));
+    let port = support::free_port();
+    let mut server = Command::new("openssl")
+        .current_dir(dir.path())
+        .args(["s_server", "-quiet", "-WWW", "-key", "key.pem", "-cert", "cert.pem", "-accept"])
+        .arg(port.to_string())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let up = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        std::net::TcpStream::connect(("localhost", port)).is_ok()
+    });
+    let run = |certificates: &Path| {
+        let mut c = Command::new(env!("CARGO_BIN_EXE_isowright"));
+        for v in ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "SSL_CERT_DIR"] {
+            c.env_remove(v);
+        }
+        c.env("SSL_CERT_FILE", certificates);
+        c.args(["ls", &format!("https://localhost:{port}/a.iso")]).output().unwrap()
+    };
+    let (known, unknown) = (run(&dir.path().join("ca.pem")), run(Path::new("/dev/null")));
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(up, "openssl's server came up");
+    assert_eq!(
+        String::from_utf8_lossy(&known.stdout),
+        ok(&["ls", iso.to_str().unwrap()]),
+        "{}",
+        String::from_utf8_lossy(&known.stderr)
+    );
+    let e = String::from_utf8_lossy(&unknown.stderr);
+    assert!(unknown.status.code() == Some(2) && e.contains("certificate"), "{e}");
 }
 
 #[test]

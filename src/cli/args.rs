@@ -4,7 +4,7 @@ mod image;
 mod tree;
 
 pub use image::{Apply, Image, ImageVerb, Implant, MakeImage, Undo};
-pub use tree::{Build, PlanArgs, Said, Source};
+pub use tree::{Build, PlanArgs, Said, Signing, Source};
 
 use crate::recipe::source::FileOrUrl;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -255,10 +255,25 @@ pub enum SchemaKind {
 
 /// `verify`
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  isowright verify /srv/http/some || echo broken")]
+#[command(after_help = "Examples:
+  isowright verify /srv/http/some || echo broken
+  isowright verify http://192.0.2.1/some/boot.ipxe
+  isowright verify http://192.0.2.1/some/ --whole --json
+  isowright verify /srv/http/some --cert cert.pem
+
+By URL the tree is walked as an old iPXE and an installer would: each file that
+a machine would trip over is named. Files are known from manifest.json beside
+the script, else by what boot scripts name.")]
 pub struct Verify {
-    /// The tree
+    /// The tree: a folder, or the URL of its boot.ipxe
     pub dir: PathBuf,
+    /// By URL: fetch every file whole and compare its bytes, not small ones only
+    #[arg(long)]
+    pub whole: bool,
+    /// The manifest must be signed by this certificate, or by whom it vouches
+    /// for (PEM; several in one file)
+    #[arg(long, visible_alias = "ca", value_name = "CERT.PEM")]
+    pub cert: Vec<PathBuf>,
     /// For machines
     #[arg(long)]
     pub json: bool,

@@ -6,6 +6,7 @@ use super::image;
 use super::resolve::{self, Wish, extent};
 use super::term::{self, Bar};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::cms::Signer;
 use crate::media::Media;
 use crate::media::bootdocs::BootDocs;
 use crate::media::identity::Identity;
@@ -143,6 +144,8 @@ fn check_digest(media: &Media, want: crate::content::copy::Digest) -> Result<()>
 
 pub fn run(a: &Build) -> Result<Outcome> {
     let mut wish = resolve::wish(&a.source)?;
+    let signer = resolve::signer(&a.signing)?;
+    wish.target.imgverify = a.signing.imgverify;
     let orders = match a.output {
         Some(_) => Vec::new(),
         None => image::orders(&wish)?,
@@ -158,7 +161,7 @@ pub fn run(a: &Build) -> Result<Outcome> {
         let out = out
             .as_deref()
             .ok_or_else(|| Error::usage("where to?").hint("name the folder with -o DIR"))?;
-        let done = write(plan, out)?;
+        let done = write(plan, out, signer.as_ref())?;
         match a.json {
             true => told.push(done.manifest.to_value()?),
             false => term::out(&report(plan, &done, out)),
@@ -176,11 +179,11 @@ pub fn run(a: &Build) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn write(plan: &Plan, out: &Path) -> Result<publish::Done> {
+fn write(plan: &Plan, out: &Path, signer: Option<&Signer>) -> Result<publish::Done> {
     let earlier = earlier(out)?;
     let sink = DirSink::tree(out)?;
     let bar = Bar::new(plan.bytes());
-    let done = publish::run(plan, &sink, earlier.as_ref(), &bar)
+    let done = publish::run_signed(plan, &sink, earlier.as_ref(), signer, &bar)
         .map_err(|e| e.source_name(out.display()))?;
     term::stopped()?;
     sink.finish()?;

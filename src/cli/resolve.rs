@@ -1,11 +1,13 @@
 //! From arguments as typed to the library's values: media opened, profiles read, recipes gathered.
 
-use super::args::{Said, Source};
+use super::args::{Said, Signing, Source};
 use super::remote;
 use crate::content::path::TreePath;
 use crate::content::tree::Tree;
 use crate::content::{Content, folder};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::cms::{self, Signer};
+use crate::format::x509::Certificate;
 use crate::media::{self, Media};
 use crate::model::hosts::Hosts;
 use crate::model::profile::{AnswerKind, InitrdWish, Profile};
@@ -94,6 +96,27 @@ pub fn recipes(folder: Option<&Path>) -> Result<Vec<Recipe>> {
             .map_err(|e| e.hint("--recipes wants a folder of recipe files (.toml)")),
         None => recipe::bundled(),
     }
+}
+
+/// Who signs, where somebody is to.
+pub fn signer(a: &Signing) -> Result<Option<Signer>> {
+    let Some(key) = &a.sign else { return Ok(None) };
+    let cert = a.cert.as_ref().unwrap_or(key);
+    let signer = Signer::from_pem(&read_text(key)?, &read_text(cert)?);
+    signer.map(Some).map_err(|e| e.source_name(key.display()))
+}
+
+/// Whom signatures are trusted from.
+pub fn trusted(files: &[PathBuf]) -> Result<Vec<Certificate>> {
+    let mut all = Vec::new();
+    for f in files {
+        let found = cms::certificates_of(&read_text(f)?).map_err(|e| e.source_name(f.display()))?;
+        if found.is_empty() {
+            return Err(Error::usage("there is no certificate in it").source_name(f.display()));
+        }
+        all.extend(found);
+    }
+    Ok(all)
 }
 
 /// Puts arguments over the recipe file, and the recipe file over the defaults.

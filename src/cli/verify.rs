@@ -1,40 +1,56 @@
 //! `verify`.
 
-use super::Outcome;
 use super::args::Verify;
 use super::term::{self, Bar};
+use super::{Outcome, resolve};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::render::human;
-use crate::publish::{Progress, verify};
+use crate::publish::Progress;
+use crate::publish::verify::{self, Report, web};
 use serde_json::json;
 use std::fmt::Write;
 
 pub fn run(a: &Verify) -> Result<Outcome> {
+    let trusted = resolve::trusted(&a.cert)?;
     let bar = Bar::new(0);
     let path = "verify".parse()?;
-    let r = verify::verify(&a.dir, &|n| bar.advance(&path, n))?;
+    let watch = |n| bar.advance(&path, n);
+    let r = match a.dir.to_str().filter(|s| s.starts_with("http://") || s.starts_with("https://")) {
+        Some(url) => web::walk(url, web::Options { whole: a.whole, trusted }, &watch)?.report,
+        None => verify::verify(&a.dir, &trusted, &watch)?,
+    };
     bar.end();
-    if a.json {
-        let v = json!({"ok": r.holds(), "files": r.files, "bytes": r.bytes, "entries": r.entries, "findings": r.findings});
-        let text = serde_json::to_string_pretty(&v)
-            .map_err(|e| Error::new(ErrorKind::Io, "can't spell the report").because(e))?;
-        term::out(&(text + "\n"));
-    } else {
-        let mut s = String::new();
-        for f in &r.findings {
-            let mark = if f.broken { "BROKEN" } else { "note" };
-            let _ = writeln!(s, "{mark}: {}: {}", term::safe(&f.path), term::safe(&f.what));
+    match a.json {
+        true => {
+            let v = json!({"ok": r.holds(), "files": r.files, "bytes": r.bytes, "entries": r.entries, "signatures": r.signatures, "signers": r.signers, "findings": r.findings});
+            let text = serde_json::to_string_pretty(&v)
+                .map_err(|e| Error::new(ErrorKind::Io, "can't spell the report").because(e))?;
+            term::out(&(text + "\n"));
         }
-        let verdict = if r.holds() { "holds" } else { "DOES NOT HOLD" };
-        let _ = writeln!(
-            s,
-            "{}: {} files, {}, {} boot entries: {verdict}",
-            a.dir.display(),
-            r.files,
-            human(r.bytes),
-            r.entries
-        );
-        term::out(&s);
+        false => term::out(&text(&a.dir.display().to_string(), &r)),
     }
     Ok(if r.holds() { Outcome::Done } else { Outcome::Different })
+}
+
+/// A line for each finding, each hint once, and a verdict.
+fn text(what: &str, r: &Report) -> String {
+    let mut s = String::new();
+    let mut hints: Vec<&str> = Vec::new();
+    for f in &r.findings {
+        let mark = if f.broken { "BROKEN" } else { "note" };
+        let _ = writeln!(s, "{mark}: {}: {}", term::safe(&f.path), term::safe(&f.what));
+        hints.extend(f.hint.as_deref().filter(|h| !hints.contains(h)));
+    }
+    for h in hints {
+        let _ = writeln!(s, "hint: {}", term::safe(h));
+    }
+    if r.signatures > 0 {
+        let by: Vec<&str> = r.signers.iter().map(String::as_str).collect();
+        let _ = writeln!(s, "{} signatures hold, by {}", r.signatures, term::safe(&by.join(", ")));
+    }
+    let verdict = if r.holds() { "holds" } else { "DOES NOT HOLD" };
+    let (files, entries) = (r.files, r.entries);
+    let _ =
+        writeln!(s, "{what}: {files} files, {}, {entries} boot entries: {verdict}", human(r.bytes));
+    s
 }

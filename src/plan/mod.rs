@@ -8,144 +8,26 @@ pub mod hosts;
 pub mod image;
 pub mod netboot;
 pub mod overlay;
+mod planned;
 pub mod render;
+mod target;
 
-use crate::content::Content;
+pub(crate) use planned::add;
+pub use planned::{Origin, Planned, Role};
+pub use target::{Extent, NetbootPair, Target};
+
 use crate::content::path::TreePath;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::family::draft::{ArgEdit, Coverage, Delivered, Disks, Draft, Facts, Note, Route};
 use crate::format::bzimage::KernelVersion;
 use crate::media::Media;
 use crate::media::bootdocs::BootDocs;
 use crate::media::identity::Identity;
 use crate::model::boot::Locus;
-use crate::model::hosts::Hosts;
-use crate::model::profile::{AnswerKind, Profile};
+use crate::model::profile::Profile;
 use crate::recipe::Recipe;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// A file's bytes: where they came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "from", rename_all = "kebab-case")]
-pub enum Origin {
-    /// The vendor's bytes as they are.
-    Medium {
-        /// Path on the medium, as [`Locus`] prints it.
-        path: String,
-        /// Byte offset on the medium, where it is one extent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        offset: Option<u64>,
-    },
-    /// The vendor's bytes with ours appended.
-    Extended {
-        /// Where the vendor's bytes came from.
-        path: String,
-        /// What was added, by path in the initrd, but for the operator's folders.
-        added: Vec<String>,
-        /// The operator's folders that were added.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        folders: Vec<overlay::Laid>,
-        /// Bytes added.
-        bytes: u64,
-    },
-    /// The vendor's initrd made anew without what the recipe says must go, and ours behind it.
-    Repacked {
-        /// Where the vendor's bytes came from.
-        path: String,
-        /// What was left out, by path in the initrd.
-        dropped: Vec<String>,
-        /// What was added, by path in the initrd, but for the operator's folders.
-        added: Vec<String>,
-        /// The operator's folders that were added.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        folders: Vec<overlay::Laid>,
-    },
-    /// The vendor's file with edits.
-    Edited {
-        /// Where it came from.
-        path: String,
-    },
-    /// A file given by the operator.
-    Given {
-        /// Its file name, without folders.
-        name: String,
-    },
-    /// Ours.
-    Made,
-}
-
-/// When a file must appear.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// First, in any order.
-    Payload,
-    /// Last: a machine starts from it.
-    EntryPoint,
-}
-
-/// A file of the plan.
-#[derive(Debug, Clone)]
-pub struct Planned {
-    /// Its bytes.
-    pub content: Content,
-    /// Where they came from.
-    pub origin: Origin,
-    /// Why it is there.
-    pub reasons: Vec<String>,
-    /// When it must appear.
-    pub role: Role,
-    /// Permission bits.
-    pub mode: u32,
-    /// Seconds since 1970, where the medium or SOURCE_DATE_EPOCH says.
-    pub mtime: Option<i64>,
-}
-
-/// How much of the medium to host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Extent {
-    /// What the family needs.
-    #[default]
-    AsNeeded,
-    /// All of it.
-    FullTree,
-    /// Kernel, initrd and configuration only: the rest is hosted elsewhere.
-    BootOnly,
-}
-
-/// What to build for.
-#[derive(Debug, Clone, Default)]
-pub struct Target {
-    /// What the machine is started from.
-    pub route: Route,
-    /// How much of the medium.
-    pub extent: Extent,
-    /// URL of the tree, where it is known beforehand; with a trailing slash.
-    pub base_url: Option<String>,
-    /// SOURCE_DATE_EPOCH.
-    pub source_date_epoch: Option<i64>,
-    /// Kernel and initrd that stand in for the medium's own (Debian's netboot pair).
-    pub netboot: Option<NetbootPair>,
-    /// The operator's own answer files by language, name and bytes each.
-    pub own_answers: BTreeMap<AnswerKind, (String, Vec<u8>)>,
-    /// The operator's own answer file for whatever installer it is: over those by language.
-    pub answers: Option<(String, Vec<u8>)>,
-    /// The operator's folders that go into the initrd.
-    pub folders: Vec<overlay::Folder>,
-    /// Id of the boot entry to start from, as `inspect` lists it; the default one otherwise.
-    pub entry: Option<String>,
-    /// The machines, where the tree serves some that are known by their MAC addresses and no others.
-    pub hosts: Option<Hosts>,
-}
-
-/// A kernel and an initrd from outside the medium.
-#[derive(Debug, Clone)]
-pub struct NetbootPair {
-    /// Kernel: file name and content.
-    pub kernel: (String, Content),
-    /// Initrd: file name and content.
-    pub initrd: (String, Content),
-}
 
 /// The boot entry that the tree starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -471,21 +353,6 @@ impl Plan {
         self.coverage.sort_by_key(|c| (c.layer, c.aspect));
         self
     }
-}
-
-/// Adds a file; two files of one name would lose one without a word.
-pub(crate) fn add(
-    files: &mut BTreeMap<TreePath, Planned>,
-    path: TreePath,
-    file: Planned,
-) -> Result<()> {
-    if files.contains_key(&path) {
-        return Err(
-            Error::new(ErrorKind::Conflict, "two files of the plan have this name").path(path)
-        );
-    }
-    files.insert(path, file);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,12 +3,14 @@
 
 pub mod dir;
 pub mod manifest;
+pub mod sign;
 pub mod verify;
 
 use crate::content::Content;
 use crate::content::copy::Digest;
 use crate::content::path::TreePath;
 use crate::error::{Error, Result};
+use crate::format::cms::Signer;
 use crate::plan::{Plan, Planned, Role};
 use manifest::{FileRow, Manifest};
 use std::collections::BTreeMap;
@@ -119,6 +121,20 @@ pub fn run(
     earlier: Option<&Manifest>,
     progress: &dyn Progress,
 ) -> Result<Done> {
+    run_signed(plan, sink, earlier, None, progress)
+}
+
+/// As [`run`], with signatures where there is a `signer`.
+///
+/// # Errors
+/// As [`run`], and those of [`sign::signatures`].
+pub fn run_signed(
+    plan: &Plan,
+    sink: &dyn Sink,
+    earlier: Option<&Manifest>,
+    signer: Option<&Signer>,
+    progress: &dyn Progress,
+) -> Result<Done> {
     let (entry, payload): (Vec<_>, Vec<_>) =
         plan.files.iter().partition(|(_, f)| f.role == Role::EntryPoint);
     crate::content::wanted(plan.files.values().map(|f| &f.content));
@@ -155,11 +171,27 @@ pub fn run(
             rows.insert((*path).clone(), FileRow::new(path, f, digest));
         }
     }
+    if let Some(s) = signer {
+        let known = rows.lock().map(|r| r.clone()).unwrap_or_default();
+        for (path, f) in &sign::signatures(plan, &known, s)? {
+            put(path, f)?;
+        }
+    }
     let rows = rows.into_inner().map_err(|_| Error::usage("a writer thread panicked"))?;
     let removed = remove_stale(sink, earlier, &rows)?;
     let manifest = Manifest::new(plan, rows.into_values().collect());
-    for (name, content) in [(MANIFEST, manifest.to_json()?.into_bytes()), (SUMS, manifest.sums()?)]
-    {
+    let json = manifest.to_json()?;
+    let mut records = vec![(SUMS, manifest.sums()?)];
+    match signer {
+        Some(s) => {
+            let own = crate::content::copy::digest(&json.clone().into(), &|_| true)?;
+            records.push((sign::MANIFEST_SIG, s.sign(&own)?));
+        }
+        // One of another manifest.
+        None => sink.remove(&sign::MANIFEST_SIG.parse()?)?,
+    }
+    records.push((MANIFEST, json.into_bytes()));
+    for (name, content) in records {
         let path: TreePath = name.parse()?;
         let meta = PutMeta { mode: 0o644, mtime: plan.source_date_epoch, hash: false };
         sink.put(&path, &content.into(), meta, progress)?;
@@ -227,9 +259,21 @@ fn remove_stale(
 /// # Errors
 /// The first error met.
 pub fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
+    let threads = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(1, 4));
+    in_parallel_by(threads, items, work)
+}
+
+/// As [`in_parallel`], from so many threads: for work that waits.
+///
+/// # Errors
+/// The first error met.
+pub fn in_parallel_by<T: Sync>(
+    threads: usize,
+    items: &[T],
+    work: impl Fn(&T) -> Result<()> + Sync,
+) -> Result<()> {
     let next = AtomicUsize::new(0);
     let failed: Mutex<Option<Error>> = Mutex::new(None);
-    let threads = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(1, 4));
     std::thread::scope(|s| {
         for _ in 0..threads.min(items.len()) {
             s.spawn(|| {

@@ -1,12 +1,17 @@
 //! A tree against its own word: bytes against the manifest, paths that boot files name against the
 //! tree, console and bond in every entry.
 
+pub mod signed;
+pub mod web;
+
 use super::manifest::{HostRow, Manifest};
+use super::sign::MANIFEST_SIG;
 use super::{MANIFEST, SUMS};
 use crate::content::copy::{self, Watch};
 use crate::content::path::TreePath;
 use crate::content::{Content, source::FileSource};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::x509::Certificate;
 use crate::format::{dracut, grub, ipxe};
 use crate::model::boot::Payload;
 use crate::model::cmdline::{Cmdline, same_key};
@@ -26,6 +31,9 @@ pub struct Finding {
     pub what: String,
     /// True where the tree will fail or lies; false for what is only good to know.
     pub broken: bool,
+    /// What can be done about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// What was looked at, and what was found.
@@ -39,6 +47,10 @@ pub struct Report {
     pub entries: usize,
     /// Findings in order.
     pub findings: Vec<Finding>,
+    /// Signatures that hold.
+    pub signatures: usize,
+    /// Whose they are.
+    pub signers: BTreeSet<String>,
 }
 
 impl Report {
@@ -48,20 +60,33 @@ impl Report {
     }
 
     fn broken(&mut self, path: impl ToString, what: impl Into<String>) {
-        self.findings.push(Finding { path: path.to_string(), what: what.into(), broken: true });
+        self.find(path, what, true);
     }
 
     fn note(&mut self, path: impl ToString, what: impl Into<String>) {
-        self.findings.push(Finding { path: path.to_string(), what: what.into(), broken: false });
+        self.find(path, what, false);
+    }
+
+    /// For what was told last.
+    fn hint(&mut self, hint: &str) {
+        if let Some(f) = self.findings.last_mut() {
+            f.hint = Some(hint.to_owned());
+        }
+    }
+
+    fn find(&mut self, path: impl ToString, what: impl Into<String>, broken: bool) {
+        let (path, what) = (path.to_string(), what.into());
+        self.findings.push(Finding { path, what, broken, hint: None });
     }
 }
 
-/// Verifies the tree in `dir`.
+/// Verifies the tree in `dir`; with `trusted` its manifest must be signed by one of these, or by whom they
+/// vouch for.
 ///
 /// # Errors
 /// `NotFound` where there is no manifest, `Corrupt` where it is no manifest of ours, `Io`,
 /// `Interrupted`. What is wrong with the tree is a finding, not an error.
-pub fn verify(dir: &Path, watch: Watch) -> Result<Report> {
+pub fn verify(dir: &Path, trusted: &[Certificate], watch: Watch) -> Result<Report> {
     let at = dir.join(MANIFEST);
     if !at.exists() {
         return Err(Error::new(
@@ -76,6 +101,8 @@ pub fn verify(dir: &Path, watch: Watch) -> Result<Report> {
     let mut r = Report::default();
     bytes(dir, &manifest, &mut r, watch)?;
     sums(dir, &manifest, &mut r)?;
+    let file = |p: &TreePath| open(dir, p)?.map(|c| c.read_all(signed::MAX_SIGNATURE)).transpose();
+    signed::check(&own, &manifest, trusted, &file, &mut r)?;
     unlisted(dir, &manifest, &mut r);
     boot_files(dir, &manifest, &mut r)?;
     Ok(r)
@@ -136,7 +163,8 @@ fn sums(dir: &Path, manifest: &Manifest, r: &mut Report) -> Result<()> {
 
 /// Files that nobody speaks for. They do no harm to a boot.
 fn unlisted(dir: &Path, manifest: &Manifest, r: &mut Report) {
-    let known: BTreeSet<&[u8]> = manifest.files.iter().map(|f| f.path.as_bytes()).collect();
+    let mut known: BTreeSet<&[u8]> = manifest.files.iter().map(|f| f.path.as_bytes()).collect();
+    known.extend([MANIFEST, SUMS, MANIFEST_SIG].map(str::as_bytes));
     let mut todo = vec![dir.to_owned()];
     let mut extra = 0usize;
     let mut first = None;
@@ -149,7 +177,7 @@ fn unlisted(dir: &Path, manifest: &Manifest, r: &mut Report) {
             }
             let rel = path.strip_prefix(dir).unwrap_or(&path);
             let name = std::os::unix::ffi::OsStrExt::as_bytes(rel.as_os_str());
-            if !known.contains(name) && name != MANIFEST.as_bytes() && name != SUMS.as_bytes() {
+            if !known.contains(name) {
                 extra += 1;
                 first.get_or_insert_with(|| rel.display().to_string());
             }

@@ -68,6 +68,23 @@ pub struct Source {
     pub entry: Option<String>,
 }
 
+/// Who signs.
+#[derive(Debug, Args)]
+pub struct Signing {
+    /// Write CMS signatures (FILE.sig) with this RSA key (PEM) for the boot
+    /// files, the answers and the manifest
+    #[arg(long, value_name = "KEY.PEM")]
+    pub sign: Option<PathBuf>,
+    /// The key's certificate (PEM) and those that lead to a root; in the key's
+    /// own file where absent
+    #[arg(long, value_name = "CERT.PEM", requires = "sign")]
+    pub cert: Option<PathBuf>,
+    /// Have boot.ipxe check kernel and initrd by their signatures; an iPXE
+    /// without imgverify, which is most of them, then starts nothing
+    #[arg(long, requires = "sign")]
+    pub imgverify: bool,
+}
+
 /// How answers reach the installer.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Way {
@@ -119,6 +136,7 @@ pub struct PlanArgs {
   isowright build recipe.toml
   isowright build debian.iso -o out --netboot-kernel linux \\
       --netboot-initrd initrd.gz
+  isowright build some.iso -o out --sign key.pem --cert cert.pem
 
 A second run into the same folder writes only what is missing.")]
 pub struct Build {
@@ -128,6 +146,9 @@ pub struct Build {
     /// Folder of the tree; a recipe file may name it instead
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
+    /// Who signs it
+    #[command(flatten)]
+    pub signing: Signing,
     /// Show the plan; write nothing
     #[arg(long)]
     pub dry_run: bool,

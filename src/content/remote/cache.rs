@@ -44,7 +44,6 @@ pub(super) struct Cache {
     all: CacheFolder,
     dir: PathBuf,
     state: Mutex<State>,
-    next_part: AtomicU64,
 }
 
 #[derive(Default)]
@@ -74,8 +73,7 @@ impl Cache {
                 .hint("--cache wants a folder that may be written to")
         };
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(failed)?;
-        let cache =
-            Cache { all: all.clone(), dir, state: Mutex::default(), next_part: AtomicU64::new(0) };
+        let cache = Cache { all: all.clone(), dir, state: Mutex::default() };
         let about = format!("{address}\n{version}\n{len} bytes\n");
         cache.write("about", &[about.as_bytes()]).map_err(failed)?;
         let now = modified(&cache.dir.join("about")).map_err(failed)?;
@@ -94,7 +92,9 @@ impl Cache {
 
     /// Writes a file whole or not at all; others may write the same one beside us.
     fn write(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
-        let n = self.next_part.fetch_add(1, Ordering::Relaxed);
+        // Over all images: one may be open twice.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
         let part = self.dir.join(format!(".part-{}-{n}", std::process::id()));
         let write = || {
             let mut f = File::create_new(&part)?;

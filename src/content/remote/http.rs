@@ -9,7 +9,7 @@ use super::{Address, Failure, Opened, Patience, Pin, Ranges, changed};
 use crate::error::{Error, ErrorKind, Result};
 use std::io::{self, Read};
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use ureq::http::{Response, StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig};
@@ -169,6 +169,10 @@ pub fn text(http: &Http, patience: &Patience) -> Result<Vec<u8>> {
 }
 
 fn agent(limits: Limits, proxy: Option<Proxy>) -> Agent {
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::PlatformVerifier)
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build();
     Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -178,7 +182,7 @@ fn agent(limits: Limits, proxy: Option<Proxy>) -> Agent {
         // Ranges are of what lies there, not of what would be packed for the way.
         .accept_encoding("identity")
         .proxy(proxy)
-        .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
+        .tls_config(tls)
         .timeout_resolve(Some(limits.connect))
         .timeout_connect(Some(limits.connect))
         .timeout_recv_response(Some(limits.head))

@@ -6,13 +6,11 @@
 //! Not read: page hashes, signatures inside signatures, time stamps, the hashes that shim denies.
 
 mod authenticode;
-mod certificate;
-mod rsa;
 mod signature;
 #[cfg(test)]
 mod tests;
 
-pub use certificate::{Certificate, UefiCa};
+pub use super::x509::{Certificate, UefiCa};
 pub use signature::{Signature, State};
 
 use super::fields::{le16, le32};

@@ -1,7 +1,6 @@
 //! One signature: PKCS #7 `SignedData` (RFC 2315) around Microsoft's `SpcIndirectDataContent`.
 
-use super::certificate::{Certificate, UefiCa, algorithm, first, hash, is_context, parts};
-use super::rsa::Hash;
+use crate::format::x509::{Certificate, Hash, UefiCa, algorithm, first, hash, is_context, parts};
 use der::asn1::{AnyRef, ObjectIdentifier};
 use der::{Encode, Tag, Tagged};
 

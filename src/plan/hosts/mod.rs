@@ -94,6 +94,7 @@ pub(super) fn make(inputs: &Inputs, hosts: &Hosts) -> Result<Plan> {
         ram_mib: draft.ram_mib,
         base: target.base_url.as_deref(),
         images,
+        imgverify: target.imgverify,
     };
     boot_files(&mut files, inputs, &common, &draft, &machines)?;
 

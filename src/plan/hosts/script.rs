@@ -29,6 +29,8 @@ pub(super) struct Common<'a> {
     pub ram_mib: u64,
     pub base: Option<&'a str>,
     pub images: Images,
+    /// Kernel and initrds are checked by their signatures.
+    pub imgverify: bool,
 }
 
 /// `boot.ipxe`.
@@ -90,6 +92,11 @@ pub(super) fn boot_ipxe(c: &Common, machines: &[Machine]) -> String {
     );
     for (_, path) in &initrds {
         let _ = writeln!(s, "initrd {path} || goto failed");
+    }
+    if c.imgverify {
+        let mut images = vec![(KERNEL, KERNEL)];
+        images.extend(&initrds);
+        s.push_str(&netboot::imgverify(&images));
     }
     s.push_str("boot || goto failed\n");
     s + &netboot::epilogue(c.title, needs_base) + ":leave\nexit 1\n"

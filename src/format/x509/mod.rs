@@ -1,14 +1,25 @@
 //! X.509 certificates (RFC 5280), as far as a chain of signatures needs them: names, key, signature.
-//! Whether one has expired is not asked, for firmware and shim don't ask either.
+//! Whether one has expired is not asked, for firmware and shim don't ask either, and iPXE asks by itself.
 
-use super::rsa::{Hash, PublicKey};
+mod rsa;
+
+pub(in crate::format) use rsa::Hash;
+
+use crate::content::copy::Digest;
 use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
 use der::{Decode, Encode, Reader, SliceReader, Tag, TagNumber, Tagged};
+use rsa::PublicKey;
 use sha2::{Digest as _, Sha256};
 
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
-const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+/// `rsaEncryption`.
+pub(in crate::format) const RSA: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
+const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
+const EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37");
+const CODE_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3");
 /// Of one SEQUENCE or SET.
 const MAX_PARTS: usize = 256;
 
@@ -50,10 +61,12 @@ pub struct Certificate {
     pub subject: String,
     /// Who vouches for it.
     pub issuer: String,
-    der: Vec<u8>,
+    /// As it came.
+    pub(in crate::format) der: Vec<u8>,
     subject_der: Vec<u8>,
-    issuer_der: Vec<u8>,
-    serial: Vec<u8>,
+    pub(in crate::format) issuer_der: Vec<u8>,
+    /// The contents of the INTEGER.
+    pub(in crate::format) serial: Vec<u8>,
     /// `None` for one that is not RSA.
     key: Option<PublicKey>,
     /// What the issuer signed.
@@ -87,12 +100,17 @@ impl Certificate {
     }
 
     /// True for the certificate that `issuer` (a DER name) gave that number.
-    pub(super) fn is(&self, issuer: &[u8], serial: &[u8]) -> bool {
+    pub(in crate::format) fn is(&self, issuer: &[u8], serial: &[u8]) -> bool {
         self.issuer_der == issuer && self.serial == serial
     }
 
     /// Whether this one's holder signed `message`; `None` where that can't be checked here.
-    pub(super) fn verify(&self, hash: Option<Hash>, message: &[u8], s: &[u8]) -> Option<bool> {
+    pub(in crate::format) fn verify(
+        &self,
+        hash: Option<Hash>,
+        message: &[u8],
+        s: &[u8],
+    ) -> Option<bool> {
         Some(self.key.as_ref()?.verify(hash?, message, s))
     }
 
@@ -108,6 +126,63 @@ impl Certificate {
         by.verify(self.hash, &self.signed, &self.signature)
     }
 
+    /// Whether this one's holder signed what has that digest; `None` where that can't be checked here.
+    pub(in crate::format) fn verify_digest(
+        &self,
+        hash: Hash,
+        digest: &[u8],
+        s: &[u8],
+    ) -> Option<bool> {
+        Some(self.key.as_ref()?.verify_digest(hash, digest, s))
+    }
+
+    /// True where its key is this RSA key: big-endian numbers.
+    pub(in crate::format) fn has_key(&self, modulus: &[u8], exponent: &[u8]) -> bool {
+        self.key.is_some() && self.key == PublicKey::new(modulus, exponent)
+    }
+
+    /// SHA-256 of its bytes, as openssl's -fingerprint tells it but without colons.
+    pub fn fingerprint(&self) -> Digest {
+        Digest(Sha256::digest(&self.der).into())
+    }
+
+    /// True where it may vouch for others (RFC 5280, 4.2.1.9).
+    pub(in crate::format) fn is_authority(&self) -> bool {
+        let holds =
+            |v: AnyRef<'_>| Some(parts(first(v.value())?.value())?.first()?.tag() == Tag::Boolean);
+        self.extension(BASIC_CONSTRAINTS, holds) == Some(true)
+    }
+
+    /// True where it may sign code, which iPXE demands of whoever signs what it starts: `digitalSignature`
+    /// among the uses of its key (RFC 5280, 4.2.1.3), and `codeSigning` among the extended ones (4.2.1.12).
+    pub fn may_sign_code(&self) -> bool {
+        // The first bit, in a BIT STRING's contents behind the number of bits that are not used.
+        let signs = |v: AnyRef<'_>| Some(first(v.value())?.value().get(1)? & 0x80 != 0);
+        let code = |v: AnyRef<'_>| {
+            let uses = parts(first(v.value())?.value())?;
+            Some(uses.iter().any(|u| u.decode_as::<ObjectIdentifier>() == Ok(CODE_SIGNING)))
+        };
+        self.extension(KEY_USAGE, signs) == Some(true)
+            && self.extension(EXTENDED_KEY_USAGE, code) == Some(true)
+    }
+
+    /// What `read` makes of an extension's OCTET STRING; `None` too where there is no such extension.
+    fn extension<T>(
+        &self,
+        kind: ObjectIdentifier,
+        read: impl Fn(AnyRef<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let fields = parts(first(&self.signed)?.value())?;
+        let wrapped = fields.iter().find(|f| is_context(std::slice::from_ref(f), 3))?;
+        for extension in parts(first(wrapped.value())?.value())? {
+            let fields = parts(extension.value())?;
+            if fields.first()?.decode_as::<ObjectIdentifier>() == Ok(kind) {
+                return read(*fields.last()?);
+            }
+        }
+        None
+    }
+
     /// Which of Microsoft's authorities this is, by its bytes.
     pub fn uefi_ca(&self) -> Option<UefiCa> {
         let sum: [u8; 32] = Sha256::digest(&self.der).into();
@@ -116,12 +191,12 @@ impl Certificate {
 }
 
 /// The first value in `bytes`.
-pub(super) fn first(bytes: &[u8]) -> Option<AnyRef<'_>> {
+pub(in crate::format) fn first(bytes: &[u8]) -> Option<AnyRef<'_>> {
     AnyRef::decode(&mut SliceReader::new(bytes).ok()?).ok()
 }
 
 /// The values in a SEQUENCE's or SET's contents.
-pub(super) fn parts(contents: &[u8]) -> Option<Vec<AnyRef<'_>>> {
+pub(in crate::format) fn parts(contents: &[u8]) -> Option<Vec<AnyRef<'_>>> {
     let mut found = Vec::new();
     if contents.is_empty() {
         return Some(found);
@@ -134,7 +209,7 @@ pub(super) fn parts(contents: &[u8]) -> Option<Vec<AnyRef<'_>>> {
 }
 
 /// True where the first of `values` has the context-specific tag `number`.
-pub(super) fn is_context(values: &[AnyRef<'_>], number: u8) -> bool {
+pub(in crate::format) fn is_context(values: &[AnyRef<'_>], number: u8) -> bool {
     values.first().is_some_and(|v| match v.tag() {
         Tag::ContextSpecific { number: n, .. } => n == TagNumber(u32::from(number)),
         _ => false,
@@ -142,12 +217,12 @@ pub(super) fn is_context(values: &[AnyRef<'_>], number: u8) -> bool {
 }
 
 /// The object identifier that an `AlgorithmIdentifier` begins with.
-pub(super) fn algorithm(identifier: &AnyRef<'_>) -> Option<ObjectIdentifier> {
+pub(in crate::format) fn algorithm(identifier: &AnyRef<'_>) -> Option<ObjectIdentifier> {
     parts(identifier.value())?.first()?.decode_as().ok()
 }
 
 /// The hash that a hash or RSA algorithm names.
-pub(super) fn hash(identifier: &AnyRef<'_>) -> Option<Hash> {
+pub(in crate::format) fn hash(identifier: &AnyRef<'_>) -> Option<Hash> {
     Some(match algorithm(identifier)?.to_string().as_str() {
         "2.16.840.1.101.3.4.2.1" | "1.2.840.113549.1.1.11" => Hash::Sha256,
         "2.16.840.1.101.3.4.2.2" | "1.2.840.113549.1.1.12" => Hash::Sha384,

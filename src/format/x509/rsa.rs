@@ -11,14 +11,14 @@ const MAX_EXPONENT: usize = 8;
 
 /// What the signed bytes were hashed with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hash {
+pub(in crate::format) enum Hash {
     Sha256,
     Sha384,
     Sha512,
 }
 
 impl Hash {
-    pub(super) fn of(self, bytes: &[u8]) -> Vec<u8> {
+    pub(in crate::format) fn of(self, bytes: &[u8]) -> Vec<u8> {
         match self {
             Hash::Sha256 => Sha256::digest(bytes).to_vec(),
             Hash::Sha384 => Sha384::digest(bytes).to_vec(),
@@ -27,7 +27,7 @@ impl Hash {
     }
 
     /// What stands before the hash in a `DigestInfo` (RFC 8017, 9.2, note 1).
-    fn prefix(self) -> [u8; 19] {
+    pub(in crate::format) fn prefix(self) -> [u8; 19] {
         let (sequence, algorithm, len) = match self {
             Hash::Sha256 => (0x31, 1, 0x20),
             Hash::Sha384 => (0x41, 2, 0x30),
@@ -42,14 +42,14 @@ impl Hash {
 
 /// A public key: big-endian numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PublicKey {
+pub(in crate::format) struct PublicKey {
     modulus: Vec<u8>,
     exponent: Vec<u8>,
 }
 
 impl PublicKey {
     /// `None` for a key outside the bounds.
-    pub(super) fn new(modulus: &[u8], exponent: &[u8]) -> Option<PublicKey> {
+    pub(in crate::format) fn new(modulus: &[u8], exponent: &[u8]) -> Option<PublicKey> {
         let bare = |n: &[u8]| {
             let zeros = n.iter().take_while(|b| **b == 0).count();
             n[zeros..].to_vec()
@@ -61,13 +61,23 @@ impl PublicKey {
     }
 
     /// Whether `signature` was made over `message` with this key's other half.
-    pub(super) fn verify(&self, hash: Hash, message: &[u8], signature: &[u8]) -> bool {
+    pub(in crate::format) fn verify(&self, hash: Hash, message: &[u8], signature: &[u8]) -> bool {
+        self.verify_digest(hash, &hash.of(message), signature)
+    }
+
+    /// As `verify`, for a message that was hashed already.
+    pub(in crate::format) fn verify_digest(
+        &self,
+        hash: Hash,
+        digest: &[u8],
+        signature: &[u8],
+    ) -> bool {
         let n = BigUint::from_bytes_be(&self.modulus);
         let s = BigUint::from_bytes_be(signature);
         if signature.len() > MAX_KEY || s >= n {
             return false;
         }
-        let digest = [&hash.prefix()[..], &hash.of(message)].concat();
+        let digest = [&hash.prefix()[..], digest].concat();
         let Some(padding) = self.modulus.len().checked_sub(digest.len() + 3) else { return false };
         let padded = [&[0, 1][..], &vec![0xff; padding], &[0], &digest].concat();
         s.modpow(&BigUint::from_bytes_be(&self.exponent), &n) == BigUint::from_bytes_be(&padded)

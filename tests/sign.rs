@@ -1,0 +1,259 @@
+//! Signatures against openssl: what is signed here it verifies, byte for byte as it would sign itself; and what
+//! was altered, or is signed by somebody else, is told.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use isowright::serve::{Server, Site};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+fn openssl(dir: &Path, args: &str) -> Output {
+    let args = args.split_whitespace();
+    Command::new("openssl").args(args).current_dir(dir).output().unwrap()
+}
+
+#[track_caller]
+fn made(dir: &Path, args: &str) {
+    let o = openssl(dir, args);
+    assert!(o.status.success(), "openssl {args}: {}", String::from_utf8_lossy(&o.stderr));
+}
+
+const CODE: &str =
+    "-addext keyUsage=critical,digitalSignature -addext extendedKeyUsage=codeSigning";
+
+/// Keys and certificates: `self` signs itself; `ca` vouches for `signer`, and for `web`, which is no signer.
+fn keys() -> Option<tempfile::TempDir> {
+    support::packaged("/usr/bin/openssl", "openssl")?;
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path();
+    let new = "-newkey rsa:2048 -nodes -days 30";
+    made(d, &format!("req -x509 {new} -keyout self.key -out self.pem -subj /CN=self {CODE}"));
+    made(d, &format!("req -x509 {new} -keyout ca.key -out ca.pem -subj /CN=ca"));
+    made(d, &format!("req -x509 {new} -keyout plain.key -out plain.pem -subj /CN=plain"));
+    for (name, extensions) in [
+        ("signer", "keyUsage=critical,digitalSignature\nextendedKeyUsage=codeSigning\n"),
+        ("web", "keyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n"),
+    ] {
+        std::fs::write(d.join("ext"), extensions).unwrap();
+        made(d, &format!("req -new {new} -keyout {name}.key -out {name}.csr -subj /CN={name}"));
+        made(
+            d,
+            &format!(
+                "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile ext -out {name}.pem"
+            ),
+        );
+    }
+    made(d, "rsa -in self.key -traditional -out self.pkcs1");
+    made(d, "pkey -in self.key -aes256 -passout pass:x -out encrypted.key");
+    made(d, "ecparam -name prime256v1 -genkey -noout -out ec.key");
+    made(d, "genrsa -out short.key 1024");
+    let both = ["signer.key", "signer.pem", "ca.pem"].map(|f| std::fs::read(d.join(f)).unwrap());
+    std::fs::write(d.join("both.pem"), both.concat()).unwrap();
+    Some(dir)
+}
+
+fn tool(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+    let mut c = Command::new(env!("CARGO_BIN_EXE_isowright"));
+    let o = c.args(args).current_dir(dir).output().unwrap();
+    let text = |b| String::from_utf8(b).unwrap();
+    (o.status.code(), text(o.stdout), text(o.stderr))
+}
+
+fn demo() -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/demo.iso").to_str().unwrap().to_owned()
+}
+
+#[track_caller]
+fn build(dir: &Path, more: &[&str]) -> String {
+    let demo = demo();
+    let (code, out, err) = tool(dir, &[&["build", &demo, "-o", "tree"], more].concat());
+    assert_eq!(code, Some(0), "{err}");
+    out
+}
+
+fn signatures(tree: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<_> = support::folder(tree)
+        .files()
+        .map(|(p, _)| tree.join(p.as_path()))
+        .filter(|p| p.extension().is_some_and(|e| e == "sig"))
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn openssl_verifies_each_signature_and_would_have_made_the_same() {
+    let Some(keys) = keys() else { return };
+    let d = keys.path();
+    build(d, &["--sign", "both.pem"]);
+    let tree = d.join("tree");
+    let all = signatures(&tree);
+    let names: Vec<_> =
+        all.iter().map(|p| p.strip_prefix(&tree).unwrap().to_str().unwrap()).collect();
+    let wanted = [
+        "EFI/BOOT/grub.cfg.sig",
+        "boot.ipxe.sig",
+        "grub/grub.cfg.sig",
+        "initrd.img.sig",
+        "manifest.json.sig",
+        "vmlinuz.sig",
+    ];
+    assert_eq!(names, wanted);
+    let verify = |sig: &Path, file: &Path, ca: &str| {
+        openssl(
+            d,
+            &format!(
+                "cms -verify -binary -inform DER -in {} -content {} -CAfile {ca} -purpose any -out /dev/null",
+                sig.display(),
+                file.display()
+            ),
+        )
+    };
+    for sig in &all {
+        let file = sig.with_extension("");
+        assert!(verify(sig, &file, "ca.pem").status.success(), "{}", sig.display());
+        assert!(!verify(sig, &file, "self.pem").status.success(), "{}", sig.display());
+        made(
+            d,
+            &format!(
+                "cms -sign -binary -noattr -in {} -signer signer.pem -inkey signer.key -certfile ca.pem -outform DER -out theirs",
+                file.display()
+            ),
+        );
+        let (ours, theirs) =
+            (std::fs::read(sig).unwrap(), std::fs::read(d.join("theirs")).unwrap());
+        assert_eq!(ours.len(), theirs.len(), "{}", sig.display());
+        // The value of the signature ends it; certificates may stand in another order.
+        assert_eq!(ours[ours.len() - 256..], theirs[theirs.len() - 256..]);
+        std::fs::write(d.join("other"), [std::fs::read(&file).unwrap(), b"x".to_vec()].concat())
+            .unwrap();
+        assert!(!verify(sig, &d.join("other"), "ca.pem").status.success());
+    }
+    // With one certificate nothing can stand in another order.
+    build(d, &["--sign", "self.pkcs1", "--cert", "self.pem"]);
+    made(
+        d,
+        "cms -sign -binary -noattr -in tree/vmlinuz -signer self.pem -inkey self.key -outform DER -out theirs",
+    );
+    assert_eq!(
+        std::fs::read(tree.join("vmlinuz.sig")).unwrap(),
+        std::fs::read(d.join("theirs")).unwrap()
+    );
+}
+
+#[test]
+fn verify_tells_who_signed_and_what_was_altered() {
+    let Some(keys) = keys() else { return };
+    let d = keys.path();
+    let tree = d.join("tree");
+    build(d, &[]);
+    let (code, out, _) = tool(d, &["verify", "tree", "--cert", "ca.pem"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        out.contains("BROKEN: manifest.json.sig: missing: nobody signed the manifest"),
+        "{out}"
+    );
+
+    let out = build(d, &["--sign", "both.pem"]);
+    assert!(out.contains("(5 written, 25 there already, 0 removed)"), "{out}");
+    let out = build(d, &["--sign", "both.pem"]);
+    assert!(out.contains("(0 written, 30 there already, 0 removed)"), "{out}");
+    for trusted in ["ca.pem", "signer.pem"] {
+        let (code, out, err) = tool(d, &["verify", "tree", "--ca", trusted]);
+        assert_eq!(code, Some(0), "{out}{err}");
+        assert!(out.contains("6 signatures hold, by signer\n"), "{out}");
+    }
+    let (code, out, _) = tool(d, &["verify", "tree"]);
+    assert_eq!(code, Some(0), "{out}");
+    let (code, out, _) = tool(d, &["verify", "tree", "--cert", "self.pem"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(out.matches("for whom no certificate given vouches").count(), 6, "{out}");
+
+    let site = Site::folder(&tree).unwrap();
+    let server = Server::start(site, "127.0.0.1:0".parse().unwrap(), Arc::new(|_| {})).unwrap();
+    let url = format!("http://{}/boot.ipxe", server.addr());
+    let (code, out, _) = tool(d, &["verify", &url, "--ca", "ca.pem"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("6 signatures hold, by signer\n"), "{out}");
+
+    // Whoever changes a file and the manifest with it can't make the signature.
+    let at = tree.join("manifest.json");
+    let text = std::fs::read_to_string(&at).unwrap();
+    std::fs::write(&at, text.replace("\"ram_mib\":3072", "\"ram_mib\":3071")).unwrap();
+    assert!(std::fs::read_to_string(&at).unwrap() != text);
+    for place in ["tree", &url] {
+        let (code, out, _) = tool(d, &["verify", place, "--ca", "ca.pem"]);
+        assert_eq!(code, Some(1), "{out}");
+        assert!(
+            out.contains("manifest.json.sig: is not signer's signature of manifest.json"),
+            "{out}"
+        );
+    }
+    // A certificate of the same authority that is for something else.
+    std::fs::write(&at, &text).unwrap();
+    for file in ["manifest.json", "vmlinuz"] {
+        made(
+            d,
+            &format!(
+                "cms -sign -binary -noattr -in tree/{file} -signer web.pem -inkey web.key -outform DER -out tree/{file}.sig"
+            ),
+        );
+    }
+    let (code, out, _) = tool(d, &["verify", "tree", "--ca", "ca.pem"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        out.contains("manifest.json.sig: is signed by web, for whom no certificate given vouches"),
+        "{out}"
+    );
+
+    let out = build(d, &[]);
+    assert!(out.contains("5 removed"), "{out}");
+    assert_eq!(signatures(&tree), [] as [PathBuf; 0]);
+}
+
+#[test]
+fn keys_that_can_not_sign_are_refused_with_the_way_out() {
+    let Some(keys) = keys() else { return };
+    let d = keys.path();
+    let demo = demo();
+    for (key, cert, words) in [
+        ("encrypted.key", "self.pem", "the key is encrypted"),
+        ("ec.key", "self.pem", "the key is not RSA"),
+        ("short.key", "self.pem", "a key of 1024 bits"),
+        ("self.key", "ca.pem", "no certificate is the key's: ca"),
+        ("self.key", "self.key", "there is no certificate for the key"),
+        ("plain.key", "plain.pem", "may not sign code"),
+        ("web.key", "web.pem", "may not sign code"),
+        ("self.pem", "self.pem", "no private key"),
+    ] {
+        let (code, out, err) =
+            tool(d, &["build", &demo, "-o", "none", "--sign", key, "--cert", cert]);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{key}");
+        assert!(
+            err.contains(words) && err.contains("\nhint: openssl")
+                || err.contains("make both with"),
+            "{err}"
+        );
+        assert!(!d.join("none").exists());
+    }
+    let (code, _, _) = tool(d, &["build", &demo, "-o", "none", "--imgverify"]);
+    assert_eq!(code, Some(2), "--imgverify without --sign");
+}
+
+#[test]
+fn the_script_checks_what_it_starts_only_where_asked() {
+    let Some(keys) = keys() else { return };
+    let d = keys.path();
+    let script = || std::fs::read_to_string(d.join("tree/boot.ipxe")).unwrap();
+    build(d, &["--sign", "self.key", "--cert", "self.pem"]);
+    assert!(!script().contains("imgverify"));
+    build(d, &["--sign", "self.key", "--cert", "self.pem", "--imgverify"]);
+    let lines = "initrd initrd.img || goto failed\n\
+                 imgverify vmlinuz vmlinuz.sig || goto failed\n\
+                 imgverify initrd.img initrd.img.sig || goto failed\nboot || goto failed\n";
+    assert!(script().contains(lines), "{}", script());
+    let (code, out, _) = tool(d, &["verify", "tree", "--cert", "self.pem"]);
+    assert_eq!(code, Some(0), "{out}");
+}
