@@ -208,7 +208,7 @@ pub fn prove(
 /// Serves the tree; every request that was answered goes to `sender`.
 fn serve(o: &Options, sender: mpsc::Sender<Served>) -> Result<Server> {
     let site = Site::folder(&o.subject)?;
-    if o.start == Start::Network && site.find(&o.script)?.is_none() {
+    if o.start == Start::Network && site.file(&o.script)?.is_none() {
         return Err(Error::new(ErrorKind::NotFound, "no such boot script")
             .source_name(o.subject.display())
             .path(&o.script)

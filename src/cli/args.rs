@@ -1,10 +1,12 @@
 //! The command line exactly as typed; `resolve` turns it into the library's values.
 
 mod image;
+mod serve;
 mod tree;
 
 pub use image::{Apply, Image, ImageVerb, Implant, MakeImage, Undo};
-pub use tree::{Build, PlanArgs, Said, Signing, Source};
+pub use serve::{Dhcp, Serve};
+pub use tree::{Build, Matrix, PlanArgs, Said, Signing, Source};
 
 use crate::recipe::source::FileOrUrl;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -78,6 +80,8 @@ pub enum Verb {
     Boot(Boot),
     /// Write index.ipxe, a menu over the trees in a folder
     Index(Index),
+    /// Serve trees over HTTP, from folders, recipe files and ISOs
+    Serve(Serve),
     /// Look into an initrd, add files to it, make it anew
     #[command(subcommand)]
     Initrd(super::initrd::args::InitrdVerb),

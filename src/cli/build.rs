@@ -2,9 +2,9 @@
 
 use super::Outcome;
 use super::args::{Build, PlanArgs};
-use super::image;
 use super::resolve::{self, Wish, extent};
 use super::term::{self, Bar};
+use super::{image, matrix};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::cms::Signer;
 use crate::media::Media;
@@ -23,7 +23,7 @@ pub fn plan(a: &PlanArgs) -> Result<Outcome> {
 }
 
 /// A plan and the folder that a recipe file or the command line names for it.
-type Bound = (Plan, Option<PathBuf>);
+pub(super) type Bound = (Plan, Option<PathBuf>);
 
 fn show(plans: &[Bound], images: &[image::Ordered], all: bool, json: bool) -> Result<Outcome> {
     if json {
@@ -50,7 +50,7 @@ pub(super) fn one_or_all(mut values: Vec<serde_json::Value>) -> serde_json::Valu
 
 /// A plan per tree; the medium is opened and checked once. `to` on the command line stands in for the
 /// recipe file's outputs.
-fn plans(wish: &mut Wish, to: Option<&Path>) -> Result<Vec<Bound>> {
+pub(super) fn plans(wish: &mut Wish, to: Option<&Path>) -> Result<Vec<Bound>> {
     let forced = wish.target.extent;
     let outputs: Vec<(Option<PathBuf>, Extent)> = match to {
         Some(o) => vec![(Some(o.to_owned()), forced)],
@@ -64,7 +64,7 @@ fn plans(wish: &mut Wish, to: Option<&Path>) -> Result<Vec<Bound>> {
     if outputs.is_empty() {
         return Ok(Vec::new());
     }
-    let Read { media, docs, identity, recipe } = Read::of(resolve::open(&wish.image)?, wish)?;
+    let Read { media, docs, identity, recipe } = Read::of(wish.open()?, wish)?;
     let mut target = wish.target.clone();
     if let (None, Some(n)) = (&target.netboot, &recipe.netboot)
         && let Some((k, i)) = n.packaged(&identity).filter(|(k, i)| k.exists() && i.exists())
@@ -106,8 +106,11 @@ impl Read {
     /// `Corrupt` for another digest; those of the recipes' selection.
     pub fn of(media: Media, wish: &mut Wish) -> Result<Self> {
         // Once: the trees and images of one job are of one medium.
-        if let Some(want) = wish.sha256.take() {
+        if let Some(want) = wish.sha256.take()
+            && !wish.shelf.has_digest(&media.name, want)
+        {
             check_digest(&media, want)?;
+            wish.shelf.hashed(&media.name, want);
         }
         let labels = label::labels(&wish.recipes)?;
         let (docs, identity) = (media.boot_docs(), media.identity(&labels));
@@ -143,40 +146,68 @@ fn check_digest(media: &Media, want: crate::content::copy::Digest) -> Result<()>
 }
 
 pub fn run(a: &Build) -> Result<Outcome> {
-    let mut wish = resolve::wish(&a.source)?;
     let signer = resolve::signer(&a.signing)?;
+    if let Some(jobs) = matrix::jobs(&a.source, &a.matrix)? {
+        return matrix::build(a, &jobs, signer.as_ref());
+    }
+    let wish = resolve::wish(&a.source)?;
+    let mut told = Vec::new();
+    for b in one(a, wish, signer.as_ref())? {
+        match (&b, a.json) {
+            (Built::Tree(plan, done, out), false) => term::out(&report(plan, done, out)),
+            (Built::Image(_), false) => {}
+            (b, true) => told.push(b.json()?),
+        }
+    }
+    if a.json && !a.dry_run {
+        term::out(&format!("{:#}\n", one_or_all(told)));
+    }
+    Ok(Outcome::Done)
+}
+
+/// What a job has made.
+pub(super) enum Built {
+    /// A tree.
+    Tree(Box<Plan>, publish::Done, PathBuf),
+    /// An image, as JSON.
+    Image(serde_json::Value),
+}
+
+impl Built {
+    /// For machines.
+    pub(super) fn json(&self) -> Result<serde_json::Value> {
+        match self {
+            Built::Tree(_, done, _) => done.manifest.to_value(),
+            Built::Image(v) => Ok(v.clone()),
+        }
+    }
+}
+
+/// One job: all of it is planned before anything is written. With --dry-run it is shown, and nothing is made.
+pub(super) fn one(a: &Build, mut wish: Wish, signer: Option<&Signer>) -> Result<Vec<Built>> {
     wish.target.imgverify = a.signing.imgverify;
     let orders = match a.output {
         Some(_) => Vec::new(),
         None => image::orders(&wish)?,
     };
-    // All is planned before anything is written.
     let plans = plans(&mut wish, a.output.as_deref())?;
     let images = image::plans(&mut wish, orders)?;
     if a.dry_run {
-        return show(&plans, &images, false, a.json);
+        show(&plans, &images, false, a.json)?;
+        return Ok(Vec::new());
     }
-    let mut told = Vec::new();
-    for (plan, out) in &plans {
-        let out = out
-            .as_deref()
-            .ok_or_else(|| Error::usage("where to?").hint("name the folder with -o DIR"))?;
-        let done = write(plan, out, signer.as_ref())?;
-        match a.json {
-            true => told.push(done.manifest.to_value()?),
-            false => term::out(&report(plan, &done, out)),
-        }
+    let mut built = Vec::new();
+    for (plan, out) in plans {
+        let out =
+            out.ok_or_else(|| Error::usage("where to?").hint("name the folder with -o DIR"))?;
+        let done = write(&plan, &out, signer)?;
+        built.push(Built::Tree(Box::new(plan), done, out));
     }
     for i in &images {
         i.write(!a.json)?;
-        if a.json {
-            told.push(i.json()?);
-        }
+        built.push(Built::Image(i.json()?));
     }
-    if a.json {
-        term::out(&format!("{:#}\n", one_or_all(told)));
-    }
-    Ok(Outcome::Done)
+    Ok(built)
 }
 
 fn write(plan: &Plan, out: &Path, signer: Option<&Signer>) -> Result<publish::Done> {

@@ -17,7 +17,7 @@ use crate::plan::Inputs;
 use crate::plan::image::{self, ImagePlan, Sum};
 use crate::plan::render::human;
 use crate::publish::Progress;
-use crate::recipe::output::ImageOutput;
+use crate::recipe::output::{self, ImageOutput};
 use crate::recipe::source::FileOrUrl;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -88,6 +88,12 @@ impl Order {
         })
     }
 
+    /// For an image that is made while it is read: its MD5 would have to be known before its first byte.
+    pub(super) fn unsummed() -> Self {
+        let more = image::Wish { md5: output::Implant::No, ..image::Wish::default() };
+        Order { output: None, patch_only: None, digests: false, more }
+    }
+
     fn of_recipe(o: &ImageOutput) -> Result<Self> {
         let file = |(to, from): (&String, &PathBuf)| Ok((from.clone(), TreePath::new(to)?));
         let files = o.add.iter().map(file).collect::<Result<_>>()?;
@@ -138,6 +144,15 @@ pub(super) fn plans(wish: &mut resolve::Wish, orders: Vec<Order>) -> Result<Vec<
     orders.into_iter().map(planned).collect()
 }
 
+/// Each image of `orders` as it would be written, and its plan's name.
+pub(super) fn contents(
+    wish: &mut resolve::Wish,
+    orders: Vec<Order>,
+) -> Result<Vec<(String, Content)>> {
+    let all = plans(wish, orders)?;
+    all.iter().map(|o| Ok((o.plan.name.clone(), finished(&o.plan)?))).collect()
+}
+
 impl Ordered {
     /// The plan for machines.
     pub fn json(&self) -> Result<serde_json::Value> {
@@ -180,7 +195,7 @@ struct Given {
 /// Opens the medium; one of ours is taken back to the vendor's first, so that a second time is as the first.
 fn read(wish: &mut resolve::Wish) -> Result<Given> {
     wish.target.route = Route::Medium;
-    let media = resolve::open(&wish.image)?;
+    let media = wish.open()?;
     let image = media.image.clone();
     let media = of_vendor(media)?;
     Ok(Given { read: Read::of(media, wish)?, image })

@@ -11,10 +11,12 @@ pub mod initrd;
 mod inspect;
 mod label;
 mod ls;
+mod matrix;
 mod output;
 mod recipe;
 mod remote;
 mod resolve;
+mod serve;
 mod signers;
 pub mod term;
 mod verify;
@@ -94,6 +96,7 @@ fn run(verb: &Verb) -> Result<Outcome> {
         Verb::Verify(a) => verify::run(a),
         Verb::Boot(a) => boot::run(a),
         Verb::Index(a) => index::run(a),
+        Verb::Serve(a) => serve::run(a),
         Verb::Initrd(v) => initrd::run(v),
         Verb::Completions(a) => docs::completions(a),
         Verb::Man(a) => docs::man(a),

@@ -2,6 +2,7 @@
 
 use super::args::{Said, Signing, Source};
 use super::remote;
+use crate::content::copy::Digest;
 use crate::content::path::TreePath;
 use crate::content::tree::Tree;
 use crate::content::{Content, folder};
@@ -17,8 +18,10 @@ use crate::recipe::job::{Job, JobProfile, base_url};
 use crate::recipe::output::Output;
 use crate::recipe::source::FileOrUrl;
 use crate::recipe::{self, Recipe};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Opens an image.
@@ -65,7 +68,7 @@ pub struct Wish {
     /// The ISO.
     pub image: FileOrUrl,
     /// Its SHA-256, where the recipe file demands one.
-    pub sha256: Option<crate::content::copy::Digest>,
+    pub sha256: Option<Digest>,
     /// Profile.
     pub profile: Profile,
     /// What to build for.
@@ -76,6 +79,69 @@ pub struct Wish {
     pub recipes: Vec<Recipe>,
     /// What a recipe file wants: trees, images.
     pub outputs: Vec<Output>,
+    /// Media that other jobs of this run open too.
+    pub shelf: Rc<Shelf>,
+}
+
+/// Media that several jobs of a run share: opened once, and hashed once. One that no job waits for any more is
+/// let go.
+#[derive(Default)]
+pub struct Shelf(RefCell<BTreeMap<String, Shared>>);
+
+#[derive(Default)]
+struct Shared {
+    jobs: usize,
+    media: Option<Media>,
+    digest: Option<Digest>,
+}
+
+impl Shelf {
+    /// One more job will open that image.
+    pub fn expect(&self, image: &str) {
+        self.0.borrow_mut().entry(image.to_owned()).or_default().jobs += 1;
+    }
+
+    /// A job that was to open it is over.
+    pub fn over(&self, image: &str) {
+        let mut all = self.0.borrow_mut();
+        if let Some(s) = all.get_mut(image) {
+            s.jobs = s.jobs.saturating_sub(1);
+            if s.jobs == 0 {
+                all.remove(image);
+            }
+        }
+    }
+
+    /// True where the image was found to have that digest.
+    pub fn has_digest(&self, image: &str, digest: Digest) -> bool {
+        self.0.borrow().get(image).is_some_and(|s| s.digest == Some(digest))
+    }
+
+    /// The image was hashed.
+    pub fn hashed(&self, image: &str, digest: Digest) {
+        if let Some(s) = self.0.borrow_mut().get_mut(image) {
+            s.digest = Some(digest);
+        }
+    }
+
+    fn open(&self, image: &FileOrUrl) -> Result<Media> {
+        let name = image.to_string();
+        if let Some(m) = self.0.borrow().get(&name).and_then(|s| s.media.clone()) {
+            return Ok(m);
+        }
+        let media = open(image)?;
+        if let Some(s) = self.0.borrow_mut().get_mut(&name) {
+            s.media = Some(media.clone());
+        }
+        Ok(media)
+    }
+}
+
+impl Wish {
+    /// Opens the image, or takes it where another job of this run has opened it.
+    pub fn open(&self) -> Result<Media> {
+        self.shelf.open(&self.image)
+    }
 }
 
 /// Reads a file that the user named: small, and told by name where it fails.
@@ -177,6 +243,7 @@ fn from_image(source: &FileOrUrl, a: &Said, machines: Option<&Path>) -> Result<W
         recipe: None,
         recipes: recipes(a.recipes.as_deref())?,
         outputs: Vec::new(),
+        shelf: Rc::default(),
     })
 }
 
@@ -205,6 +272,7 @@ fn from_job(source: &Path, a: &Said, machines: Option<&Path>) -> Result<Wish> {
         recipe: job.recipe,
         recipes: recipes(a.recipes.as_deref())?,
         outputs: job.output,
+        shelf: Rc::default(),
     })
 }
 

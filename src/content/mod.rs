@@ -4,6 +4,7 @@
 
 pub mod copy;
 pub mod folder;
+pub mod media_type;
 pub mod path;
 pub mod remote;
 pub mod source;

@@ -71,7 +71,7 @@ impl Output {
     }
 
     /// What is written.
-    pub(super) fn written(&self) -> impl Iterator<Item = &Path> {
+    pub fn written(&self) -> impl Iterator<Item = &Path> {
         let image = self.image.iter().flat_map(|i| i.path.iter().chain(&i.patch_only));
         self.dir.iter().chain(image).map(PathBuf::as_path)
     }

@@ -1,9 +1,7 @@
-//! Request heads: RFC 9112 (message syntax), RFC 9110 section 14 (ranges), RFC 3986 (targets).
-//! Not supported, on purpose: request bodies, several ranges in one request, conditional requests
-//! other than being careful with `If-Range`.
+//! Request heads: RFC 9112 (message syntax), RFC 9110 (what the fields mean), RFC 3986 (targets). Bodies
+//! are not read: nothing here takes one, and the connection ends after the answer.
 
 use crate::content::path::TreePath;
-use std::ops::Range;
 
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,13 +12,37 @@ pub struct Request {
     pub target: String,
     /// The path it names; `None` where it names nothing that a tree can hold.
     pub path: Option<TreePath>,
-    /// The `Range` header, where it is to be honoured.
-    pub range: Option<String>,
+    /// Whether the path ends in a slash: a folder is meant.
+    pub folder: bool,
+    /// What the fields say that matter for a file.
+    pub wants: Wants,
     /// Whether the connection goes on afterwards.
     pub keep_alive: bool,
 }
 
+/// The fields that decide what of a file is sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// `Range`.
+    pub range: Option<String>,
+    /// `If-Range`.
+    pub if_range: Option<String>,
+    /// `If-Match`.
+    pub if_match: Option<String>,
+    /// `If-None-Match`.
+    pub if_none_match: Option<String>,
+    /// `If-Modified-Since`.
+    pub if_modified_since: Option<String>,
+    /// `If-Unmodified-Since`.
+    pub if_unmodified_since: Option<String>,
+    /// `Accept` names JSON, or the query says `json`.
+    pub json: bool,
+}
+
 /// Parses a head that ends in an empty line. `Ok(None)`: not complete yet.
+///
+/// # Errors
+/// What is wrong with it.
 pub fn parse(head: &[u8]) -> Result<Option<(Request, usize)>, &'static str> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut r = httparse::Request::new(&mut headers);
@@ -30,44 +52,73 @@ pub fn parse(head: &[u8]) -> Result<Option<(Request, usize)>, &'static str> {
         Err(_) => return Err("malformed request"),
     };
     let newer = r.version == Some(1);
-    let get = |name: &str| {
-        r.headers
-            .iter()
-            .find(|h| h.name.eq_ignore_ascii_case(name))
-            .and_then(|h| std::str::from_utf8(h.value).ok())
+    let mut wants = Wants::default();
+    let (mut hosts, mut body, mut close, mut keep) = (0, false, false, false);
+    // Lists may come in several fields of a name, and mean the same as in one (RFC 9110, 5.3).
+    let join = |slot: &mut Option<String>, v: &str| match slot {
+        Some(s) => {
+            s.push(',');
+            s.push_str(v);
+        }
+        None => *slot = Some(v.to_owned()),
     };
-    if newer && get("host").is_none() {
-        return Err("no Host header");
+    for h in r.headers.iter() {
+        let is = |name: &str| h.name.eq_ignore_ascii_case(name);
+        let Ok(v) = std::str::from_utf8(h.value) else { continue };
+        match h.name.len() {
+            4 if is("host") => hosts += 1,
+            5 if is("range") => join(&mut wants.range, v),
+            6 if is("accept") => wants.json |= v.contains("application/json"),
+            8 if is("if-range") => join(&mut wants.if_range, v),
+            8 if is("if-match") => join(&mut wants.if_match, v),
+            10 if is("connection") => {
+                for w in v.split(',').map(str::trim) {
+                    close |= w.eq_ignore_ascii_case("close");
+                    keep |= w.eq_ignore_ascii_case("keep-alive");
+                }
+            }
+            13 if is("if-none-match") => join(&mut wants.if_none_match, v),
+            14 if is("content-length") => body |= v.trim() != "0",
+            17 if is("transfer-encoding") => body = true,
+            17 if is("if-modified-since") => join(&mut wants.if_modified_since, v),
+            19 if is("if-unmodified-since") => join(&mut wants.if_unmodified_since, v),
+            _ => {}
+        }
     }
-    let says = |word: &str| {
-        get("connection").is_some_and(|v| v.split(',').any(|w| w.trim().eq_ignore_ascii_case(word)))
-    };
-    // A body is never read, so what follows one can't be told from it.
-    let body = get("transfer-encoding").is_some()
-        || get("content-length").is_some_and(|v| v.trim() != "0");
+    // RFC 9112, 3.2: none, or more than one, is 400.
+    if newer && hosts != 1 {
+        return Err(if hosts == 0 { "no Host header" } else { "more than one Host header" });
+    }
     let target = r.path.unwrap_or("/").to_string();
+    let (path, folder) = tree_path(&target);
+    wants.json |= target.split_once('?').is_some_and(|(_, q)| q == "json");
     let request = Request {
         method: r.method.unwrap_or("").to_string(),
-        path: tree_path(&target),
+        path,
+        folder,
         target,
-        // We give no validators, so nothing that If-Range names can be what we have.
-        range: if get("if-range").is_some() { None } else { get("range").map(str::to_string) },
-        keep_alive: !body && if newer { !says("close") } else { says("keep-alive") },
+        wants,
+        // What follows a body can't be told from it.
+        keep_alive: !body && if newer { !close } else { keep && !close },
     };
     Ok(Some((request, used)))
 }
 
-/// The path that a request target names. Dot segments are resolved, because iPXE builds without
-/// `${cwduri}` ask for `/tree/boot.ipxe/../vmlinuz`; they end at the root.
-fn tree_path(target: &str) -> Option<TreePath> {
-    let no_query = target.split(['?', '#']).next().unwrap_or("");
-    let path = match no_query.split_once("://") {
-        Some((_, rest)) => &rest[rest.find('/')?..],
-        None => no_query,
-    };
-    let bytes = percent_decode(path)?;
+/// The path that a request target names, and whether it names a folder. Dot segments are resolved, because
+/// iPXE builds without `${cwduri}` ask for `/tree/boot.ipxe/../vmlinuz`; they end at the root. A `+` is a
+/// plus: only forms write a space so.
+fn tree_path(target: &str) -> (Option<TreePath>, bool) {
+    let mut path = target.split(['?', '#']).next().unwrap_or("");
+    if !path.starts_with('/') {
+        // The form for proxies (RFC 9112, 3.2.2), which a server has to take too.
+        let Some((_, rest)) = path.split_once("://") else { return (None, false) };
+        path = rest.find('/').map_or("/", |i| &rest[i..]);
+    }
+    let Some(bytes) = percent_decode(path) else { return (None, false) };
     let mut parts: Vec<&[u8]> = Vec::new();
+    let mut folder = true;
     for part in bytes.split(|&b| b == b'/') {
+        folder = matches!(part, b"" | b"." | b"..");
         match part {
             b"" | b"." => {}
             b".." => {
@@ -76,10 +127,7 @@ fn tree_path(target: &str) -> Option<TreePath> {
             p => parts.push(p),
         }
     }
-    if bytes.ends_with(b"/") {
-        return None; // a folder, and folders are not listed
-    }
-    TreePath::new(parts.join(&b'/')).ok()
+    (TreePath::new(parts.join(&b'/')).ok(), folder)
 }
 
 fn percent_decode(s: &str) -> Option<Vec<u8>> {
@@ -91,62 +139,38 @@ fn percent_decode(s: &str) -> Option<Vec<u8>> {
             out.push(b);
             continue;
         }
-        let hex = std::str::from_utf8(rest.get(..2)?).ok()?;
-        if !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return None;
-        }
-        out.push(u8::from_str_radix(hex, 16).ok()?);
+        let digit = |b: &u8| char::from(*b).to_digit(16);
+        let byte = digit(rest.first()?)? * 16 + digit(rest.get(1)?)?;
+        out.push(u8::try_from(byte).ok()?);
         rest = &rest[2..];
     }
     Some(out)
 }
 
-/// What a `Range` header asks of a file.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// All of it: no range, or one that may be ignored.
-    Whole,
-    /// These bytes.
-    Part(Range<u64>),
-    /// Bytes that it doesn't have.
-    Outside,
-}
-
-/// Reads a `Range` header for a file of `len` bytes.
-pub fn asked(range: Option<&str>, len: u64) -> Asked {
-    let Some(spec) = range.and_then(|r| r.trim().strip_prefix("bytes=")) else {
-        return Asked::Whole;
-    };
-    let Some((from, to)) = spec.trim().split_once('-') else { return Asked::Whole };
-    let number = |s: &str| -> Option<u64> {
-        s.bytes().all(|b| b.is_ascii_digit()).then(|| s.parse().ok()).flatten()
-    };
-    match (from, to) {
-        ("", n) => match number(n) {
-            None => Asked::Whole,
-            Some(0) => Asked::Outside,
-            Some(_) if len == 0 => Asked::Outside,
-            Some(n) => Asked::Part(len.saturating_sub(n)..len),
-        },
-        (from, to) => {
-            let end = if to.is_empty() { Some(u64::MAX) } else { number(to) };
-            match (number(from), end) {
-                (Some(a), Some(b)) if a <= b && a < len => {
-                    Asked::Part(a..b.saturating_add(1).min(len))
-                }
-                (Some(a), Some(b)) if a <= b => Asked::Outside,
-                _ => Asked::Whole,
+/// `path` as a URL spells it, from the root: what is not plain is escaped, a slash is not.
+pub fn url_path(path: &[u8]) -> String {
+    use std::fmt::Write;
+    let mut s = String::with_capacity(path.len() + 1);
+    for &b in path {
+        match b {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                s.push(char::from(b));
+            }
+            _ => {
+                let _ = write!(s, "%{b:02X}");
             }
         }
     }
+    s
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn path(target: &str) -> Option<String> {
-        tree_path(target).map(|p| p.to_string())
+        tree_path(target).0.map(|p| p.to_string())
     }
 
     #[test]
@@ -159,9 +183,14 @@ mod tests {
             ("/a%2f..%2f..%2fb", Some("b")),
             ("//a///b?x=/../y#z", Some("a/b")),
             ("http://host:1/a%20b/c+d", Some("a b/c+d")),
+            ("http://host:1", Some("")),
+            ("/x://y/z", Some("x:/y/z")),
+            ("/gcc-c%2B%2b.rpm", Some("gcc-c++.rpm")),
             ("/caf%C3%A9", Some("caf\u{e9}")),
-            ("/", None),
-            ("/dir/", None),
+            ("/", Some("")),
+            ("/dir/", Some("dir")),
+            ("*", None),
+            ("host:80", None),
             ("/a%0ab", None),
             ("/a%00", None),
             ("/a%zz", None),
@@ -170,44 +199,50 @@ mod tests {
         ] {
             assert_eq!(path(target).as_deref(), want, "{target}");
         }
-    }
-
-    #[test]
-    fn ranges() {
-        for (range, want) in [
-            ("bytes=0-0", Asked::Part(0..1)),
-            ("bytes=5-", Asked::Part(5..10)),
-            ("bytes=-3", Asked::Part(7..10)),
-            ("bytes=-30", Asked::Part(0..10)),
-            ("bytes=8-99999999999999999999", Asked::Whole),
-            ("bytes=8-18446744073709551615", Asked::Part(8..10)),
-            ("bytes=10-", Asked::Outside),
-            ("bytes=-0", Asked::Outside),
-            ("bytes=5-4", Asked::Whole),
-            ("bytes=0-1,3-4", Asked::Whole),
-            ("bytes=+1-2", Asked::Whole),
-            ("lines=1-2", Asked::Whole),
+        for (target, folder) in [
+            ("/", true),
+            ("/a", false),
+            ("/a/", true),
+            ("/a/.", true),
+            ("/a/..", true),
+            ("/a?/", false),
         ] {
-            assert_eq!(asked(Some(range), 10), want, "{range}");
+            assert_eq!(tree_path(target).1, folder, "{target}");
         }
-        assert_eq!(asked(Some("bytes=-1"), 0), Asked::Outside);
-        assert_eq!(asked(None, 0), Asked::Whole);
     }
 
     #[test]
     fn heads() {
-        let one = |s: &str| parse(s.as_bytes());
-        let (r, n) = one("GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /b").expect("ok").expect("whole");
-        assert_eq!((r.method.as_str(), r.target.as_str(), n), ("GET", "/a", 28));
-        assert!(r.keep_alive && r.range.is_none());
-        assert_eq!(one("GET /a HTTP/1.1\r\nHost").expect("so far"), None);
-        assert!(one("GET /a HTTP/1.1\r\n\r\n").is_err(), "no Host");
-        assert!(one("nonsense\r\n\r\n").is_err());
-        let (r, _) = one("GET /a HTTP/1.0\r\n\r\n").expect("ok").expect("whole");
-        assert!(!r.keep_alive);
-        let body = "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
-        assert!(!one(body).expect("ok").expect("whole").0.keep_alive);
-        let maybe = "GET /a HTTP/1.1\r\nHost: x\r\nRange: bytes=0-1\r\nIf-Range: \"e\"\r\n\r\n";
-        assert_eq!(one(maybe).expect("ok").expect("whole").0.range, None);
+        let all = |s: &str| parse(s.as_bytes()).map(|r| r.map(|(r, n)| (r.keep_alive, n)));
+        assert_eq!(all("GET / HTTP/1.1\r\nHost: x\r\n"), Ok(None));
+        assert_eq!(all("GET / HTTP/1.1\r\nHost: x\r\n\r\nGET"), Ok(Some((true, 27))));
+        assert_eq!(all("GET / HTTP/1.0\r\n\r\n"), Ok(Some((false, 18))));
+        assert_eq!(all("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"), Ok(Some((true, 42))));
+        assert_eq!(
+            all("GET / HTTP/1.1\r\nHost: x\r\nConnection: a, close\r\n\r\n"),
+            Ok(Some((false, 49)))
+        );
+        assert_eq!(
+            all("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"),
+            Ok(Some((false, 46)))
+        );
+        assert!(all("GET / HTTP/1.1\r\n\r\n").is_err());
+        assert!(all("GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n").is_err());
+        assert!(all("\x16\x03\x01\r\n\r\n").is_err());
+        let text = "GET /?json HTTP/1.1\r\nHost: x\r\nRange: bytes=0-1\r\nRange: 5-6\r\nIf-Range: \"x\"\r\n\r\n";
+        let (r, _) = parse(text.as_bytes()).expect("parses").expect("whole");
+        assert_eq!(r.wants.range.as_deref(), Some("bytes=0-1,5-6"));
+        assert_eq!(r.wants.if_range.as_deref(), Some("\"x\""));
+        assert!(r.wants.json);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_spelled_is_read(raw in prop::collection::vec(0x20u8..=0xff, 1..40)) {
+            let Ok(p) = TreePath::new(&raw) else { return Ok(()) };
+            prop_assume!(!p.is_root());
+            let (back, _) = tree_path(&format!("/{}", url_path(p.as_bytes())));
+            prop_assert_eq!(back, Some(p));
+        }
     }
 }

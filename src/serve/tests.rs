@@ -1,7 +1,8 @@
 use super::*;
 use crate::content::Content;
 use crate::content::tree::{Node, Tree};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 
 fn server(site: Site) -> (Server, Arc<Mutex<Vec<Served>>>) {
     let seen: Arc<Mutex<Vec<Served>>> = Arc::default();
@@ -23,7 +24,7 @@ fn tree() -> Site {
     ]
     .into_iter()
     .collect();
-    Site::Tree(Arc::new(t))
+    Site::tree(Arc::new(t))
 }
 
 struct Client(BufReader<TcpStream>);
@@ -69,8 +70,9 @@ fn one_connection_many_requests() {
     assert!(status == 200 && head.contains("Content-Length: 11\r\n"), "{head}");
     assert_eq!(c.ask("GET /x/rope", "Range: bytes=11-\r\n").0, 416);
     assert_eq!(c.ask("GET /images/updates.img", "").0, 404);
-    assert_eq!(c.ask("GET /x", "").0, 404);
-    assert_eq!(c.ask("GET /", "").0, 404);
+    let (status, head, _) = c.ask("GET /x?a", "");
+    assert!(status == 301 && head.contains("Location: /x/?a\r\n"), "{head}");
+    assert!(c.ask("GET /", "").2.starts_with(b"<!DOCTYPE html>"));
     assert_eq!(c.ask("DELETE /boot.ipxe", "").0, 405);
     // Two heads in one packet, the second in two.
     c.say("GET /boot.ipxe HTTP/1.1\r\nHost: x\r\n\r\nGET /boot.ip");

@@ -11,7 +11,7 @@ packages=(
   ignition                                       # judges of answer files
   gzip xz-utils bzip2 lz4 lzop initramfs-tools-core   # initrds: each codec, and those who list them
   dracut-core dracut-network dracut-live isc-dhcp-client iputils-arping
-  nginx-light                                    # a web server that is not ours
+  nginx-light strace                             # a web server that is not ours; what is opened, and how often
 )
 missing=()
 for p in "${packages[@]}"; do

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
 /// What is wished for: `plan`, `build` and `image` share it.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Said {
     /// Profile; the bundled "metal" where absent
     #[arg(short, long, value_name = "FILE")]
@@ -39,7 +39,7 @@ pub struct Said {
 }
 
 /// What `plan` and `build` share.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Source {
     /// The ISO (a path or a URL), or a recipe file (.toml) that names it
     #[arg(value_parser = super::file_or_url())]
@@ -66,6 +66,22 @@ pub struct Source {
     /// Boot entry to start from, as inspect lists it
     #[arg(long, value_name = "ID")]
     pub entry: Option<String>,
+}
+
+/// Several recipe files in one run.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Many recipe files")]
+pub struct Matrix {
+    /// More recipe files: each is a job; one that fails does not stop the others
+    #[arg(value_name = "RECIPE", value_parser = super::file_or_url())]
+    pub more: Vec<FileOrUrl>,
+    /// Take a share of the jobs: I of N, counted from 1; /N takes I from
+    /// JOB_COMPLETION_INDEX, as Kubernetes sets it
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<String>,
+    /// Print the jobs as JSON for a CI's matrix; do nothing
+    #[arg(long)]
+    pub matrix: bool,
 }
 
 /// Who signs.
@@ -134,6 +150,7 @@ pub struct PlanArgs {
   isowright build some.iso -o /srv/http/some
   isowright build some.iso -p rack7.toml -o out --boot-only
   isowright build recipe.toml
+  isowright build recipes/*.toml
   isowright build debian.iso -o out --netboot-kernel linux \\
       --netboot-initrd initrd.gz
   isowright build some.iso -o out --sign key.pem --cert cert.pem
@@ -143,6 +160,9 @@ pub struct Build {
     /// What to build
     #[command(flatten)]
     pub source: Source,
+    /// More of them
+    #[command(flatten)]
+    pub matrix: Matrix,
     /// Folder of the tree; a recipe file may name it instead
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
