@@ -1,10 +1,12 @@
 //! The command line exactly as typed; `resolve` turns it into the library's values.
 
 mod image;
+mod publish;
 mod serve;
 mod tree;
 
 pub use image::{Apply, Image, ImageVerb, Implant, MakeImage, Undo};
+pub use publish::{Plus, Publish, StoreArgs};
 pub use serve::{Dhcp, Serve};
 pub use tree::{Build, Matrix, PlanArgs, Said, Signing, Source};
 
@@ -22,6 +24,7 @@ use std::path::PathBuf;
   isowright verify /srv/http/some
   isowright boot /srv/http/some --firmware bios,uefi
   isowright image some.iso -p rack7.toml -o new.iso
+  isowright publish some.iso s3://boot/some
 
 Exit status: 0 done, 1 a difference or a failed proof, 2 an error,
 130 interrupted.")]
@@ -69,6 +72,8 @@ pub enum Verb {
     Plan(PlanArgs),
     /// Write the network-bootable tree
     Build(Build),
+    /// Write the tree to an object store, straight from the ISO
+    Publish(Publish),
     /// Write the medium again, with console, answers and bond in its menus
     Image(Image),
     /// List, show and check recipes
@@ -263,21 +268,27 @@ pub enum SchemaKind {
   isowright verify /srv/http/some || echo broken
   isowright verify http://192.0.2.1/some/boot.ipxe
   isowright verify http://192.0.2.1/some/ --whole --json
+  isowright verify s3://boot/some
   isowright verify /srv/http/some --cert cert.pem
 
 By URL the tree is walked as an old iPXE and an installer would: each file that
 a machine would trip over is named. Files are known from manifest.json beside
-the script, else by what boot scripts name.")]
+the script, else by what boot scripts name. In an object store the objects are
+held against the manifest and against what publish saw the store make of them.")]
 pub struct Verify {
-    /// The tree: a folder, or the URL of its boot.ipxe
+    /// The tree: a folder, the URL of its boot.ipxe, or s3://BUCKET/PREFIX and
+    /// such
     pub dir: PathBuf,
-    /// By URL: fetch every file whole and compare its bytes, not small ones only
+    /// By URL and in a store: fetch every file whole and compare its bytes
     #[arg(long)]
     pub whole: bool,
     /// The manifest must be signed by this certificate, or by whom it vouches
     /// for (PEM; several in one file)
     #[arg(long, visible_alias = "ca", value_name = "CERT.PEM")]
     pub cert: Vec<PathBuf>,
+    /// The server
+    #[command(flatten)]
+    pub store: StoreArgs,
     /// For machines
     #[arg(long)]
     pub json: bool,

@@ -13,6 +13,7 @@ mod label;
 mod ls;
 mod matrix;
 mod output;
+mod publish;
 mod recipe;
 mod remote;
 mod resolve;
@@ -91,6 +92,7 @@ fn run(verb: &Verb) -> Result<Outcome> {
         Verb::Extract(a) => extract::run(a),
         Verb::Plan(a) => build::plan(a),
         Verb::Build(a) => build::run(a),
+        Verb::Publish(a) => publish::run(a),
         Verb::Image(a) => image::run(a),
         Verb::Recipe(a) => recipe::run(a),
         Verb::Verify(a) => verify::run(a),

@@ -1,11 +1,13 @@
 //! `verify`.
 
 use super::args::Verify;
+use super::publish;
 use super::term::{self, Bar};
 use super::{Outcome, resolve};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::render::human;
 use crate::publish::Progress;
+use crate::publish::store::Target;
 use crate::publish::verify::{self, Report, web};
 use serde_json::json;
 use std::fmt::Write;
@@ -15,9 +17,15 @@ pub fn run(a: &Verify) -> Result<Outcome> {
     let bar = Bar::new(0);
     let path = "verify".parse()?;
     let watch = |n| bar.advance(&path, n);
-    let r = match a.dir.to_str().filter(|s| s.starts_with("http://") || s.starts_with("https://")) {
-        Some(url) => web::walk(url, web::Options { whole: a.whole, trusted }, &watch)?.report,
-        None => verify::verify(&a.dir, &trusted, &watch)?,
+    let named = a.dir.to_str();
+    let url = named.filter(|s| s.starts_with("http://") || s.starts_with("https://"));
+    let r = match (url, named.filter(|s| Target::looks_like_one(s))) {
+        (Some(url), _) => web::walk(url, web::Options { whole: a.whole, trusted }, &watch)?.report,
+        (None, Some(to)) => {
+            let store = publish::open(to, &a.store)?;
+            verify::store::verify(&store, a.whole, &trusted, &bar)?
+        }
+        (None, None) => verify::verify(&a.dir, &trusted, &watch)?,
     };
     bar.end();
     match a.json {

@@ -50,6 +50,39 @@ pub trait ReadAt: Send + Sync {
 
     /// Tells which bytes will be read, sooner or later and in whatever order.
     fn wanted(&self, _ranges: &[Range<u64>]) {}
+
+    /// What changes when the bytes do, where that can be told without reading them.
+    fn stamp(&self) -> Option<Stamp> {
+        self.file().and_then(|f| f.metadata().ok()).as_ref().map(Stamp::of_file)
+    }
+}
+
+/// A state of a source, told without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// For a file its device, inode, length, and both times to the nanosecond: the time of the inode's last
+    /// change can't be set back by whoever writes the file.
+    pub text: String,
+    /// Seconds since 1970 of the last change, where it is one of a clock as coarse as a file system's: what
+    /// changed a moment ago may change again with the same time.
+    pub changed: i64,
+}
+
+impl Stamp {
+    fn of_file(m: &std::fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        let text = format!(
+            "{}.{}.{}.{}.{}.{}.{}",
+            m.dev(),
+            m.ino(),
+            m.len(),
+            m.mtime(),
+            m.mtime_nsec(),
+            m.ctime(),
+            m.ctime_nsec()
+        );
+        Stamp { text, changed: m.ctime() }
+    }
 }
 
 /// A regular file or block device, read with `pread`.
@@ -155,6 +188,10 @@ impl ReadAt for PathSource {
 
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        self.path.symlink_metadata().ok().filter(|m| m.is_file()).as_ref().map(Stamp::of_file)
     }
 }
 

@@ -1,9 +1,11 @@
 //! SINKS. A Plan goes out file by file: payload first, then the records, `boot.ipxe` last, so that a
 //! machine that asks in the middle of it gets either the old tree or a plain 404.
 
+pub mod bucket;
 pub mod dir;
 pub mod manifest;
 pub mod sign;
+pub mod store;
 pub mod verify;
 
 use crate::content::Content;

@@ -2,6 +2,7 @@
 //! tree, console and bond in every entry.
 
 pub mod signed;
+pub mod store;
 pub mod web;
 
 use super::manifest::{HostRow, Manifest};

@@ -1,0 +1,137 @@
+//! `publish`.
+
+use super::args::{Plus, Publish, StoreArgs};
+use super::term::{self, Bar};
+use super::{Outcome, build, resolve};
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::render::human;
+use crate::publish::bucket::claim::Asker;
+use crate::publish::bucket::item::Job;
+use crate::publish::bucket::{self, Options, Report};
+use crate::publish::store::{Access, Scheme, Store, Target};
+use std::fmt::Write;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// Variables that stores' own tools read.
+const VARIABLES: [&str; 4] = ["AWS_", "GOOGLE_", "AZURE_", "HOME"];
+
+/// Opens the store that an address names.
+///
+/// # Errors
+/// Those of [`Target::parse`] and [`Store::open`].
+pub fn open(to: &str, a: &StoreArgs) -> Result<Store> {
+    let ours = |k: &String| VARIABLES.iter().any(|v| k.starts_with(v));
+    let utf8 = |(k, v): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((k.into_string().ok()?, v.into_string().ok()?))
+    };
+    let access = Access {
+        env: std::env::vars_os().filter_map(utf8).filter(|(k, _)| ours(k)).collect(),
+        endpoint: a.endpoint.clone(),
+        region: a.region.clone(),
+        virtual_host: a.virtual_host,
+        checksum: a.checksum.into(),
+        retries: a.retries.into(),
+    };
+    Store::open(Target::parse(to)?, &access)
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |d| d.as_secs() as i64)
+}
+
+/// Who we are, for another publisher.
+fn who() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    let host = if host.is_empty() { "a host" } else { host };
+    format!("{host}, process {}", std::process::id())
+}
+
+pub fn run(a: &Publish) -> Result<Outcome> {
+    let store = open(&a.to, &a.store)?;
+    let on_amazons = store.target().scheme == Scheme::S3 && a.store.endpoint.is_none();
+    let twins = a.plus.map_or(on_amazons, |p| p == Plus::Twice);
+    let signer = resolve::signer(&a.signing)?;
+    let plans;
+    let job = if let Some(dir) = a.source.source.file().filter(|f| f.is_dir()) {
+        Job::of_tree(dir, now(), twins)?
+    } else {
+        let mut wish = resolve::wish(&a.source)?;
+        wish.target.imgverify = a.signing.imgverify;
+        plans = build::plans(&mut wish, Some(Path::new(&a.to)))?;
+        let (plan, _) = plans.first().ok_or_else(|| Error::usage("there is no tree to publish"))?;
+        Job::of_plan(plan, signer.as_ref(), now(), twins)?
+    };
+    let options = Options {
+        delete: a.delete,
+        dry_run: a.dry_run,
+        asker: Asker { who: who(), patience: Duration::from_secs(a.patience), now: now() },
+    };
+    let bar = Bar::new(job.items.iter().map(|i| i.content.len()).sum());
+    let report = bucket::publish(&store, &job, &options, &bar)?;
+    bar.end();
+    if a.json {
+        let text = serde_json::to_string_pretty(&report)
+            .map_err(|e| Error::new(ErrorKind::Io, "can't spell the report").because(e))?;
+        term::out(&(text + "\n"));
+    } else {
+        term::lines(&told(a, &store, &job, &report));
+    }
+    Ok(Outcome::Done)
+}
+
+fn told(a: &Publish, store: &Store, job: &Job, r: &Report) -> String {
+    let mut s = String::new();
+    if a.dry_run {
+        for o in &r.operations {
+            let _ = write!(s, "{} {}", o.op, o.key);
+            if let (Some(t), Some(c)) = (o.media_type, o.cache) {
+                let size = o.bytes.map_or("?".to_owned(), |n| n.to_string());
+                let _ = write!(s, "  {size} bytes, {t}, {c}");
+            }
+            s.push('\n');
+        }
+    }
+    let verb = if a.dry_run { "to put" } else { "put" };
+    let gone = if a.dry_run { "to delete" } else { "deleted" };
+    let _ = writeln!(
+        s,
+        "{}: {} objects at {} ({} {verb}, {}; {} there already, {} {gone})",
+        job.title,
+        r.kept + r.count("put"),
+        store.target(),
+        r.count("put"),
+        human(r.bytes()),
+        r.kept,
+        r.count("delete"),
+    );
+    for n in &r.notes {
+        let _ = writeln!(s, "note: {n}");
+    }
+    if r.stale > 0 {
+        let _ = writeln!(
+            s,
+            "note: {} objects of an earlier run are not in it; --delete takes them away",
+            r.stale
+        );
+    }
+    if let Some(url) = url(store.target(), &a.store)
+        && !a.dry_run
+    {
+        let _ = writeln!(s, "Machines boot it, where they may read it:  chain {url}/boot.ipxe");
+    }
+    s
+}
+
+/// Where a machine finds it: plain HTTP, which firmware and installers can.
+fn url(t: &Target, a: &StoreArgs) -> Option<String> {
+    let base = match (t.scheme, &a.endpoint) {
+        (Scheme::File | Scheme::Azure, _) => return None,
+        (_, Some(e)) => format!("{}/{}", e.trim_end_matches('/'), t.bucket),
+        (Scheme::S3, None) => format!("http://{}.s3.amazonaws.com", t.bucket),
+        (Scheme::Gcs, None) => format!("http://storage.googleapis.com/{}", t.bucket),
+    };
+    Some(if t.prefix.is_empty() { base } else { format!("{base}/{}", t.prefix) })
+}
