@@ -56,8 +56,8 @@ pub fn run(a: &Publish) -> Result<Outcome> {
     let twins = a.plus.map_or(on_amazons, |p| p == Plus::Twice);
     let signer = resolve::signer(&a.signing)?;
     let plans;
-    let job = if a.source.source.is_dir() {
-        Job::of_tree(&a.source.source, now(), twins)?
+    let job = if let Some(dir) = a.source.source.file().filter(|f| f.is_dir()) {
+        Job::of_tree(dir, now(), twins)?
     } else {
         let mut wish = resolve::wish(&a.source)?;
         wish.target.imgverify = a.signing.imgverify;

@@ -10,6 +10,7 @@ packages=(
   mmdebstrap uidmap debian-archive-keyring debconf debconf-utils netplan.io openssl time zstd python3-venv busybox-static
   ignition                                       # judges of answer files
   gzip xz-utils bzip2 lz4 lzop initramfs-tools-core   # initrds: each codec, and those who list them
+  dnsmasq-base iproute2 util-linux curl           # serve: a network of its own
   dracut-core dracut-network dracut-live isc-dhcp-client iputils-arping
   nginx-light strace                             # a web server that is not ours; what is opened, and how often
 )

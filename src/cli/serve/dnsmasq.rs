@@ -54,7 +54,13 @@ pub fn config(a: &Serve, way: Dhcp) -> Result<String> {
          # does not fetch itself for ever.\n\
          dhcp-userclass=set:ipxe,iPXE\ndhcp-match=set:ipxe,175\n",
     );
-    let _ = writeln!(s, "dhcp-boot=tag:ipxe,\"{base}{script}\"");
+    // iPXE for BIOS does not heed a proxy that names a file and no server.
+    let server = server(a, &base).map_or(String::new(), |ip| format!(",,{ip}"));
+    if way == Dhcp::Proxy && server.is_empty() {
+        return Err(Error::usage("what is the server's IPv4 address?")
+            .hint("name it with --listen ADDRESS:PORT, or in --base-url http://ADDRESS/"));
+    }
+    let _ = writeln!(s, "dhcp-boot=tag:ipxe,\"{base}{script}\"{server}");
     s.push_str("\n# Firmware gets iPXE, by its architecture.\n");
     for (arch, what, file) in LOADERS {
         if !matches!(*file, BIOS | EFI) && !a.ipxe.join(file).is_file() {
@@ -133,6 +139,16 @@ fn url(a: &Serve) -> Result<String> {
         ));
     }
     Ok(format!("http://{}/", a.listen))
+}
+
+/// The server's address, where it is told.
+fn server(a: &Serve, base: &str) -> Option<Ipv4Addr> {
+    let listen = match a.listen.ip().to_canonical() {
+        IpAddr::V4(ip) if !ip.is_unspecified() && !ip.is_loopback() => Some(ip),
+        _ => None,
+    };
+    let host = base.strip_prefix("http://")?.split(['/', ':']).next()?;
+    host.parse().ok().or(listen)
 }
 
 /// True for what stands in a configuration as it is.
