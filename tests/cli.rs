@@ -249,7 +249,7 @@ fn every_slip_is_one_line_with_a_hint() {
     fails(&["boot", &at("full"), "--as", "cd"], &["--as", "ISO"]);
     fails(&["boot", &demo, "--host", "node1"], &["--host", "tree"]);
     fails(&["boot", &at("none.iso"), "--as", "disk"], &["none.iso"]);
-    fails(&["inspect", "http://127.0.0.1:9/x.iso"], &["URL"]);
+    fails(&["inspect", "http://127.0.0.1:9/x.iso"], &["no answer"]);
     assert!(!tmp.path().join("z").exists(), "nothing was written");
 }
 

@@ -6,8 +6,8 @@ mod support;
 
 use isowright::content::copy::digest;
 use isowright::publish::manifest::{FileRow, Manifest};
-use isowright::publish::verify::Finding;
-use isowright::publish::verify::web::{Options, Walk, walk};
+use isowright::publish::verify::web::{Options, walk};
+use isowright::publish::verify::{Finding, Report};
 use isowright::serve::{Server, Site};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -52,18 +52,18 @@ fn tree() -> tempfile::TempDir {
     dir
 }
 
-fn look(url: &str, whole: bool) -> Walk {
+fn look(url: &str, whole: bool) -> Report {
     walk(url, Options { whole, ..Options::default() }, &|_| true).unwrap()
 }
 
-fn broken(w: &Walk) -> Vec<(String, String)> {
-    let broken = w.report.findings.iter().filter(|f| f.broken);
+fn broken(w: &Report) -> Vec<(String, String)> {
+    let broken = w.findings.iter().filter(|f| f.broken);
     broken.map(|f| (f.path.clone(), f.what.clone())).collect()
 }
 
 /// Nothing is wrong, and the notes are these.
-fn nothing_to_say(w: &Walk, notes: &[&str]) {
-    let said: Vec<&Finding> = w.report.findings.iter().collect();
+fn nothing_to_say(w: &Report, notes: &[&str]) {
+    let said: Vec<&Finding> = w.findings.iter().collect();
     let whats: Vec<&str> = said.iter().map(|f| f.what.as_str()).collect();
     assert_eq!(whats.len(), notes.len(), "{said:#?}");
     for (f, n) in said.iter().zip(notes) {
@@ -84,11 +84,11 @@ fn our_own_server_gives_no_reason_to_complain() {
         let w = look(&url, whole);
         nothing_to_say(&w, &[]);
         // SHA256SUMS beside those of the manifest.
-        assert_eq!(w.report.files, rows.len() + 1);
+        assert_eq!(w.files, rows.len() + 1);
         let small = rows.iter().filter(|f| whole || f.size <= 64 << 10).map(|f| f.size);
         let sums = std::fs::metadata(tree.path().join("SHA256SUMS")).unwrap().len();
-        assert_eq!(w.report.bytes, small.sum::<u64>() + sums);
-        assert_eq!(w.report.entries, 1);
+        assert_eq!(w.bytes, small.sum::<u64>() + sums);
+        assert_eq!(w.entries, 1);
     }
     let (code, out, err) = tool(&["verify", &url.replace("boot.ipxe", "")]);
     assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
@@ -249,11 +249,11 @@ fn found(
 ) -> Vec<(String, String, bool)> {
     let host = faulty(root, Arc::new(fault));
     let w = look(&format!("{host}/boot.ipxe"), whole);
-    for f in w.report.findings.iter().filter(|f| f.broken) {
+    for f in w.findings.iter().filter(|f| f.broken) {
         assert!(!f.what.is_empty() && !f.path.is_empty());
     }
     let own = |t: &str| t.replace(&host, "{ROOT}");
-    w.report.findings.iter().map(|f| (own(&f.path), own(&f.what), f.broken)).collect()
+    w.findings.iter().map(|f| (own(&f.path), own(&f.what), f.broken)).collect()
 }
 
 /// Just one thing is found: on that file, with those words.
@@ -451,8 +451,7 @@ fn without_a_manifest_the_boot_scripts_are_followed() {
     write("one/linux", "kernel");
     let host = faulty(site.path(), Arc::new(|_| None));
     let w = look(&format!("{host}/index.ipxe"), false);
-    let said: Vec<_> =
-        w.report.findings.iter().map(|f| (f.path.as_str(), f.what.as_str())).collect();
+    let said: Vec<_> = w.findings.iter().map(|f| (f.path.as_str(), f.what.as_str())).collect();
     let has = |path: &str, what: &str| said.iter().any(|(p, w)| *p == path && w.contains(what));
     assert!(
         has("two/boot.ipxe", "index.ipxe chains to it, and it is answered with 404"),
@@ -461,7 +460,7 @@ fn without_a_manifest_the_boot_scripts_are_followed() {
     assert!(has("one/i", "404"), "{said:?}");
     assert!(!has("one/linux", ""), "{said:?}");
     assert!(has("index.ipxe", "inst.repo=http://192.0.2.9/x names another place"), "{said:?}");
-    assert!(!w.report.holds());
+    assert!(!w.holds());
 }
 
 #[test]

@@ -257,3 +257,56 @@ fn the_script_checks_what_it_starts_only_where_asked() {
     let (code, out, _) = tool(d, &["verify", "tree", "--cert", "self.pem"]);
     assert_eq!(code, Some(0), "{out}");
 }
+
+#[test]
+fn the_chain_is_told_link_by_link_with_its_gaps() {
+    let Some(keys) = keys() else { return };
+    let d = keys.path();
+    let states = |args: &[&str]| {
+        let (code, out, err) = tool(d, &[&["verify", "--chain", "--json"], args].concat());
+        let v: serde_json::Value =
+            serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {err}"));
+        let links = v["chain"]["links"].as_array().unwrap();
+        let link = |l: &serde_json::Value| {
+            (l["link"].as_str().unwrap().to_owned(), l["state"].as_str().unwrap().to_owned())
+        };
+        (
+            code,
+            links.iter().map(link).collect::<std::collections::BTreeMap<_, _>>(),
+            v["chain"].clone(),
+        )
+    };
+    build(d, &[]);
+    let (code, links, chain) = states(&["tree"]);
+    assert_eq!(code, Some(0), "a gap is no fault");
+    assert_eq!(links["signer -> manifest"], "gap");
+    assert_eq!(links["checksum -> medium"], "gap");
+    assert_eq!(links["manifest -> files"], "held");
+    assert_eq!(chain["whole"], false);
+    let kernel =
+        chain["files"].as_array().unwrap().iter().find(|f| f["path"] == "vmlinuz").unwrap();
+    assert_eq!(kernel["from"], "iso:/images/pxeboot/vmlinuz @ 0x2d000");
+
+    build(d, &["--sign", "both.pem"]);
+    assert_eq!(states(&["tree"]).1["signer -> manifest"], "gap", "nobody said whom to trust");
+    let (_, links, _) = states(&["tree", "--ca", "ca.pem"]);
+    assert_eq!(links["signer -> manifest"], "held");
+    let (code, out, _) = tool(d, &["verify", "tree", "--ca", "ca.pem", "--chain"]);
+    assert_eq!(code, Some(0));
+    for line in [
+        "   GAP     vendor -> checksum ",
+        "   held    medium -> digests     21 files are the medium's bytes, 1 are its bytes with changes that are listed, 3 were made here\n",
+        "   held    manifest -> files     all 30 files have the manifest's digests\n",
+        "   held    signer -> manifest    signer signed it, and 5 files\n",
+        "  initrd.img <- iso:/images/pxeboot/initrd.img + 1456 bytes of ours\n",
+        "The chain has a gap.\n",
+    ] {
+        assert!(out.contains(line), "{line:?} is not in {out}");
+    }
+    std::fs::write(d.join("tree/vmlinuz"), "another kernel..").unwrap();
+    let (code, links, chain) = states(&["tree", "--ca", "ca.pem"]);
+    assert_eq!((code, links["manifest -> files"].as_str()), (Some(1), "broken"));
+    let broken: Vec<_> =
+        chain["files"].as_array().unwrap().iter().filter(|f| f["state"] == "broken").collect();
+    assert_eq!((broken.len(), &broken[0]["path"]), (1, &serde_json::Value::from("vmlinuz")));
+}

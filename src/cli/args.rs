@@ -10,6 +10,7 @@ pub use publish::{Plus, Publish, StoreArgs};
 pub use serve::{Dhcp, Serve};
 pub use tree::{Build, Matrix, PlanArgs, Said, Signing, Source};
 
+use crate::recipe::source::FileOrUrl;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -31,9 +32,29 @@ pub struct Cli {
     /// Say what is done and where errors come from
     #[arg(long, global = true)]
     pub debug: bool,
+    /// How images are fetched
+    #[command(flatten)]
+    pub fetch: Fetch,
     /// What to do
     #[command(subcommand)]
     pub verb: Verb,
+}
+
+/// How images are fetched that are given by their URL.
+#[derive(Debug, Args)]
+pub struct Fetch {
+    /// Folder that keeps what is fetched of an ISO by URL, for the next run
+    #[arg(long, value_name = "DIR", global = true)]
+    pub cache: Option<PathBuf>,
+    /// GiB that the folder may hold; the longest unused goes first
+    #[arg(long, value_name = "N", global = true, default_value_t = 16, requires = "cache")]
+    pub cache_limit: u64,
+}
+
+/// A path, or an address.
+pub(super) fn file_or_url() -> impl clap::builder::TypedValueParser<Value = FileOrUrl> {
+    use clap::builder::TypedValueParser;
+    clap::builder::OsStringValueParser::new().try_map(FileOrUrl::try_from)
 }
 
 /// The verbs.
@@ -79,8 +100,9 @@ pub enum Verb {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  isowright inspect some.iso --json | jq '.entries[].cmdline'")]
 pub struct Inspect {
-    /// The ISO
-    pub image: PathBuf,
+    /// The ISO: a path, or a URL
+    #[arg(value_parser = file_or_url())]
+    pub image: FileOrUrl,
     /// For machines
     #[arg(long)]
     pub json: bool,
@@ -93,8 +115,9 @@ pub struct Inspect {
   isowright ls -lR some.iso boot
   isowright ls some.iso 'iso:/images/efiboot.img!/EFI/BOOT'")]
 pub struct Ls {
-    /// The ISO
-    pub image: PathBuf,
+    /// The ISO: a path, or a URL
+    #[arg(value_parser = file_or_url())]
+    pub image: FileOrUrl,
     /// A folder or file in it; the root where absent
     pub path: Option<String>,
     /// Everything below it too
@@ -113,8 +136,9 @@ pub struct Ls {
 #[command(after_help = "Example:
   isowright cat some.iso 'iso:/images/efiboot.img!/EFI/BOOT/grub.cfg'")]
 pub struct Cat {
-    /// The ISO
-    pub image: PathBuf,
+    /// The ISO: a path, or a URL
+    #[arg(value_parser = file_or_url())]
+    pub image: FileOrUrl,
     /// A file in it
     pub path: String,
 }
@@ -126,8 +150,9 @@ pub struct Cat {
   isowright extract some.iso 'images/pxeboot/*' .treeinfo -o out
   isowright extract some.iso 'images/efiboot.img!/**/*.cfg' -o out")]
 pub struct Extract {
-    /// The ISO
-    pub image: PathBuf,
+    /// The ISO: a path, or a URL
+    #[arg(value_parser = file_or_url())]
+    pub image: FileOrUrl,
     /// Files, folders or globs in it; all where absent
     pub paths: Vec<String>,
     /// Folder to write to; made where missing
@@ -261,6 +286,9 @@ pub struct Verify {
     /// for (PEM; several in one file)
     #[arg(long, visible_alias = "ca", value_name = "CERT.PEM")]
     pub cert: Vec<PathBuf>,
+    /// Print the chain from the vendor's checksum to each file, and its gaps
+    #[arg(long)]
+    pub chain: bool,
     /// The server
     #[command(flatten)]
     pub store: StoreArgs,

@@ -75,6 +75,7 @@ fn write(sink: &DirSink, items: &[Item], bar: &Bar) -> Result<()> {
     }
     let files: Vec<(&Item, &Content)> =
         items.iter().filter_map(|i| i.node.content().map(|c| (i, c))).collect();
+    crate::content::wanted(files.iter().map(|(_, c)| *c));
     in_parallel(&files, |(i, content)| {
         let meta = PutMeta { mode: i.node.mode, mtime: i.node.mtime, hash: false };
         sink.put(&i.to, content, meta, bar).map(drop)

@@ -18,6 +18,7 @@ use crate::plan::image::{self, ImagePlan, Sum};
 use crate::plan::render::human;
 use crate::publish::Progress;
 use crate::recipe::output::{self, ImageOutput};
+use crate::recipe::source::FileOrUrl;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -31,7 +32,7 @@ pub fn run(a: &Image) -> Result<Outcome> {
 
 fn make(m: &MakeImage) -> Result<Outcome> {
     let usage = |what: &str, hint: &str| Error::usage(what).hint(hint);
-    let source = m.source.as_deref();
+    let source = m.source.as_ref();
     let source = source.ok_or_else(|| usage("no image", "isowright image some.iso -o new.iso"))?;
     let mut wish = resolve::said(source, &m.said, None)?;
     let typed = Order::typed(m)?;
@@ -105,9 +106,9 @@ impl Order {
     }
 
     /// Refuses to write over the medium, or two things into one file.
-    fn check(&self, medium: &Path) -> Result<()> {
+    fn check(&self, medium: &FileOrUrl) -> Result<()> {
         for to in self.output.iter().chain(&self.patch_only) {
-            not_over(medium, to)?;
+            medium.file().map_or(Ok(()), |m| not_over(m, to))?;
         }
         if self.output.is_some() && self.output == self.patch_only {
             return Err(Error::usage("image and patch would be one file")
@@ -351,7 +352,7 @@ fn apply(a: &Apply) -> Result<Outcome> {
 }
 
 fn undo(a: &Undo) -> Result<Outcome> {
-    not_over(&a.image, &a.output)?;
+    a.image.file().map_or(Ok(()), |i| not_over(i, &a.output))?;
     let media = resolve::open(&a.image)?;
     let vendor = image::vendors(&media)?.ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "no way back lies in it: `isowright image` did not make it")

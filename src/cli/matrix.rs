@@ -9,11 +9,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::cms::Signer;
 use crate::plan::render;
 use crate::recipe::job::Job;
+use crate::recipe::source::FileOrUrl;
 use crate::recipe::{Kind, kind_of};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 /// A recipe file that is to be built.
@@ -49,7 +50,7 @@ pub fn jobs(source: &Source, m: &Matrix) -> Result<Option<Vec<OneJob>>> {
         if let Some(other) = jobs.insert(job.name.clone(), job) {
             let what = format!("two recipe files are named {}", other.name);
             return Err(Error::usage(what)
-                .source_name(file.display())
+                .source_name(file)
                 .hint("a job's name is its file's: rename one"));
         }
     }
@@ -62,13 +63,12 @@ pub fn jobs(source: &Source, m: &Matrix) -> Result<Option<Vec<OneJob>>> {
 }
 
 /// A job's file; `None` for a recipe of a distribution, which a shell's `*.toml` brings along.
-fn read(file: &Path) -> Result<Option<(OneJob, Job)>> {
-    let job = file.extension().is_some_and(|e| e == "toml");
-    if !job {
-        return Err(Error::usage("is no recipe file (.toml)").source_name(file.display()).hint(
+fn read(file: &FileOrUrl) -> Result<Option<(OneJob, Job)>> {
+    let Some(file) = file.file().filter(|f| f.extension().is_some_and(|e| e == "toml")) else {
+        return Err(Error::usage("is no recipe file (.toml)").source_name(file).hint(
             "several sources at a time are recipe files, each with its own source and output",
         ));
-    }
+    };
     let text = resolve::read_text(file)?;
     if kind_of(&text) == Kind::Recipe {
         eprintln!(
@@ -79,7 +79,7 @@ fn read(file: &Path) -> Result<Option<(OneJob, Job)>> {
     }
     let job = Job::from_toml(&text, file)?;
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let image = job.source.path.display().to_string();
+    let image = job.source.image()?.to_string();
     Ok(Some((OneJob { name, file: file.to_owned(), image }, job)))
 }
 
@@ -176,7 +176,7 @@ pub fn each(
     let mut first = None;
     for job in jobs {
         term::stopped()?;
-        let one = Source { source: job.file.clone(), ..source.clone() };
+        let one = Source { source: job.file.clone().into(), ..source.clone() };
         let made = resolve::wish(&one).and_then(|mut wish| {
             wish.shelf = shelf.clone();
             work(wish, job)

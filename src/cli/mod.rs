@@ -15,6 +15,7 @@ mod matrix;
 mod output;
 mod publish;
 mod recipe;
+mod remote;
 mod resolve;
 mod serve;
 mod signers;
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
     if asks_to_stop(&cli.verb) {
         hear_ctrl_c();
     }
+    remote::set(&cli.fetch);
     match run(&cli.verb) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Different) => ExitCode::from(1),

@@ -1,6 +1,7 @@
 //! From arguments as typed to the library's values: media opened, profiles read, recipes gathered.
 
 use super::args::{Said, Signing, Source};
+use super::remote;
 use crate::content::copy::Digest;
 use crate::content::path::TreePath;
 use crate::content::tree::Tree;
@@ -15,20 +16,21 @@ use crate::plan::overlay::Folder;
 use crate::plan::{Extent, NetbootPair, Target};
 use crate::recipe::job::{Job, JobProfile, base_url};
 use crate::recipe::output::Output;
+use crate::recipe::source::FileOrUrl;
 use crate::recipe::{self, Recipe};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Opens an image.
-pub fn open(path: &Path) -> Result<Media> {
-    if path.to_str().is_some_and(|s| s.starts_with("http://") || s.starts_with("https://")) {
-        return Err(Error::unsupported("an ISO by URL can't be read yet")
-            .source_name(path.display())
-            .hint("download it first"));
-    }
-    media::open(&path.display().to_string(), Content::open(path)?)
+pub fn open(image: &FileOrUrl) -> Result<Media> {
+    let content = match image {
+        FileOrUrl::File(path) => Content::open(path)?,
+        FileOrUrl::Url(address) => Content::whole(Arc::new(remote::open(address)?)),
+    };
+    media::open(&image.to_string(), content)
 }
 
 /// Where a path leads: into the ISO, or behind `!` into a FAT image in it. Returns what stands in
@@ -64,7 +66,7 @@ pub fn in_image<'s>(media: &Media, spec: &'s str) -> Option<(&'s str, &'s str)> 
 /// All that plan and build need beside the medium.
 pub struct Wish {
     /// The ISO.
-    pub image: PathBuf,
+    pub image: FileOrUrl,
     /// Its SHA-256, where the recipe file demands one.
     pub sha256: Option<Digest>,
     /// Profile.
@@ -122,8 +124,8 @@ impl Shelf {
         }
     }
 
-    fn open(&self, image: &Path) -> Result<Media> {
-        let name = image.display().to_string();
+    fn open(&self, image: &FileOrUrl) -> Result<Media> {
+        let name = image.to_string();
         if let Some(m) = self.0.borrow().get(&name).and_then(|s| s.media.clone()) {
             return Ok(m);
         }
@@ -200,11 +202,11 @@ pub fn wish(a: &Source) -> Result<Wish> {
 }
 
 /// What `image` shares with the others. `machines` stands in for the recipe file's.
-pub fn said(source: &Path, a: &Said, machines: Option<&Path>) -> Result<Wish> {
-    let is_job = source.extension().is_some_and(|e| e == "toml");
-    let mut wish = match is_job {
-        true => from_job(source, a, machines)?,
-        false => from_image(source, a, machines)?,
+pub fn said(source: &FileOrUrl, a: &Said, machines: Option<&Path>) -> Result<Wish> {
+    let job = source.file().filter(|p| p.extension().is_some_and(|e| e == "toml"));
+    let mut wish = match job {
+        Some(file) => from_job(file, a, machines)?,
+        None => from_image(source, a, machines)?,
     };
     if !a.console.is_empty() {
         wish.profile.console = a.console.iter().map(|c| c.parse()).collect::<Result<_>>()?;
@@ -226,10 +228,10 @@ pub fn said(source: &Path, a: &Said, machines: Option<&Path>) -> Result<Wish> {
     Ok(wish)
 }
 
-fn from_image(source: &Path, a: &Said, machines: Option<&Path>) -> Result<Wish> {
+fn from_image(source: &FileOrUrl, a: &Said, machines: Option<&Path>) -> Result<Wish> {
     let profile = profile(a.profile.as_deref())?;
     Ok(Wish {
-        image: source.to_owned(),
+        image: source.clone(),
         sha256: None,
         target: Target {
             own_answers: own_of(&profile, a.profile.as_deref())?,
@@ -255,7 +257,7 @@ fn from_job(source: &Path, a: &Said, machines: Option<&Path>) -> Result<Wish> {
     };
     let netboot = job.netboot.as_ref().map(|n| pair(&n.kernel, &n.initrd)).transpose()?;
     Ok(Wish {
-        image: job.source.path.clone(),
+        image: job.source.image()?.clone(),
         sha256: job.source.sha256,
         target: Target {
             base_url: job.base_url.as_deref().map(base_url).transpose()?,

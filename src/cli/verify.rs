@@ -7,6 +7,7 @@ use super::{Outcome, resolve};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::render::human;
 use crate::publish::Progress;
+use crate::publish::chain::{Chain, State};
 use crate::publish::store::Target;
 use crate::publish::verify::{self, Report, web};
 use serde_json::json;
@@ -17,10 +18,11 @@ pub fn run(a: &Verify) -> Result<Outcome> {
     let bar = Bar::new(0);
     let path = "verify".parse()?;
     let watch = |n| bar.advance(&path, n);
+    let trusts = !trusted.is_empty();
     let named = a.dir.to_str();
     let url = named.filter(|s| s.starts_with("http://") || s.starts_with("https://"));
     let r = match (url, named.filter(|s| Target::looks_like_one(s))) {
-        (Some(url), _) => web::walk(url, web::Options { whole: a.whole, trusted }, &watch)?.report,
+        (Some(url), _) => web::walk(url, web::Options { whole: a.whole, trusted }, &watch)?,
         (None, Some(to)) => {
             let store = publish::open(to, &a.store)?;
             verify::store::verify(&store, a.whole, &trusted, &bar)?
@@ -28,16 +30,48 @@ pub fn run(a: &Verify) -> Result<Outcome> {
         (None, None) => verify::verify(&a.dir, &trusted, &watch)?,
     };
     bar.end();
+    let manifest = r.manifest.as_deref().filter(|_| a.chain);
+    let chain = manifest.map(|m| Chain::of(m, &r, trusts));
     match a.json {
         true => {
-            let v = json!({"ok": r.holds(), "files": r.files, "bytes": r.bytes, "entries": r.entries, "signatures": r.signatures, "signers": r.signers, "findings": r.findings});
+            let mut v = json!({"ok": r.holds(), "files": r.files, "bytes": r.bytes, "entries": r.entries, "signatures": r.signatures, "signers": r.signers, "findings": r.findings});
+            if let Some(c) = &chain {
+                v["chain"] = json!({"whole": c.is_whole(), "links": c.links, "files": c.files});
+            }
             let text = serde_json::to_string_pretty(&v)
                 .map_err(|e| Error::new(ErrorKind::Io, "can't spell the report").because(e))?;
             term::out(&(text + "\n"));
         }
-        false => term::out(&text(&a.dir.display().to_string(), &r)),
+        false => {
+            if let Some(c) = &chain {
+                term::lines(&links(c));
+            }
+            term::out(&text(&a.dir.display().to_string(), &r));
+        }
     }
     Ok(if r.holds() { Outcome::Done } else { Outcome::Different })
+}
+
+/// The links that all files share, a line for each file, and whether there is a gap.
+fn links(c: &Chain) -> String {
+    let mark = |s: State| match s {
+        State::Held => "held  ",
+        State::Gap => "GAP   ",
+        State::Broken => "BROKEN",
+    };
+    let mut s = String::from("Chain\n");
+    for l in &c.links {
+        let _ = writeln!(s, "   {}  {:<20}  {}", mark(l.state), l.link, l.how);
+    }
+    s.push_str("Files, their SHA-256, and where their bytes came from\n");
+    for f in &c.files {
+        let _ = writeln!(s, "   {}  {}  {} <- {}", mark(f.state), f.sha256, f.path, f.from);
+    }
+    s.push_str(match c.is_whole() {
+        true => "The chain is whole.\n",
+        false => "The chain has a gap.\n",
+    });
+    s
 }
 
 /// A line for each finding, each hint once, and a verdict.

@@ -79,6 +79,16 @@ pub fn to_writer(
     hash: bool,
     watch: Watch,
 ) -> Result<Option<Digest>> {
+    content.in_order(false);
+    write_all(content, out, hash, watch)
+}
+
+fn write_all(
+    content: &Content,
+    out: &mut dyn Write,
+    hash: bool,
+    watch: Watch,
+) -> Result<Option<Digest>> {
     let mut hasher = hash.then(Sha256::new);
     let mut buf = vec![0u8; CHUNK.min(content.len()) as usize];
     let mut off = 0;
@@ -102,7 +112,8 @@ pub fn to_writer(
 /// # Errors
 /// As [`to_writer`].
 pub fn digest(content: &Content, watch: Watch) -> Result<Digest> {
-    let d = to_writer(content, &mut io::sink(), true, watch)?;
+    content.in_order(true);
+    let d = write_all(content, &mut io::sink(), true, watch)?;
     d.ok_or_else(|| Error::new(ErrorKind::Io, "no digest"))
 }
 
@@ -215,6 +226,7 @@ fn extent(
 fn through_memory(seg: &Segment, from: u64, out: &File, at: u64, watch: Watch) -> Result<()> {
     use std::os::unix::fs::FileExt;
     let mut done = from;
+    seg.slice(from..seg.len()).in_order(false);
     let mut buf = vec![0u8; CHUNK.min(seg.len() - from) as usize];
     while done < seg.len() {
         let n = CHUNK.min(seg.len() - done) as usize;

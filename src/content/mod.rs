@@ -6,6 +6,7 @@ pub mod copy;
 pub mod folder;
 pub mod media_type;
 pub mod path;
+pub mod remote;
 pub mod source;
 pub mod tree;
 
@@ -49,6 +50,13 @@ impl Segment {
         self.len() == 0
     }
 
+    /// As [`Content::in_order`].
+    pub(crate) fn in_order(&self, again: bool) {
+        if let Segment::Extent { src, off, len } = self {
+            src.in_order(*off, *len, again);
+        }
+    }
+
     fn slice(&self, r: Range<u64>) -> Segment {
         match self {
             Segment::Bytes(b) => Segment::Bytes(b.slice(r.start as usize..r.end as usize)),
@@ -68,10 +76,11 @@ impl Segment {
             }
             Segment::Extent { src, off: base, .. } => {
                 let at = base + off;
-                src.read_at(buf, at).map_err(|e| {
-                    Error::io(format!("can't read {} bytes", buf.len()), e)
+                src.read_at(buf, at).map_err(|e| match e.downcast::<Error>() {
+                    Ok(ours) => ours.source_name(src.name()).at(at),
+                    Err(e) => Error::io(format!("can't read {} bytes", buf.len()), e)
                         .source_name(src.name())
-                        .at(at)
+                        .at(at),
                 })
             }
             Segment::Zero(_) => {
@@ -228,6 +237,11 @@ impl Content {
         Ok(v)
     }
 
+    /// Tells the sources that this will be read from its start to its end, with `again` not for the last time.
+    pub fn in_order(&self, again: bool) {
+        self.segments().for_each(|s| s.in_order(again));
+    }
+
     /// A cursor for code that wants `Read + Seek`.
     pub fn reader(&self) -> Reader {
         Reader { content: self.clone(), pos: 0 }
@@ -239,6 +253,14 @@ impl Content {
             Segment::Extent { src, off, .. } => Some((src.name(), *off)),
             _ => None,
         })
+    }
+
+    /// The image on a server that its first extent is of.
+    pub fn remote(&self) -> Option<&remote::RemoteSource> {
+        self.segments().find_map(|s| match s {
+            Segment::Extent { src, .. } => Some(src.remote()),
+            _ => None,
+        })?
     }
 
     fn overlapping<'a>(&'a self, range: &Range<u64>) -> impl Iterator<Item = (u64, &'a Segment)> {
@@ -303,6 +325,39 @@ impl ReadAt for Content {
     fn name(&self) -> &str {
         self.origin().map_or("memory", |(n, _)| n)
     }
+
+    fn in_order(&self, off: u64, len: u64, again: bool) {
+        if let Ok(part) = self.slice(off..off.saturating_add(len).min(self.len)) {
+            part.in_order(again);
+        }
+    }
+
+    fn remote(&self) -> Option<&remote::RemoteSource> {
+        Content::remote(self)
+    }
+
+    fn wanted(&self, ranges: &[Range<u64>]) {
+        let parts = ranges.iter().filter_map(|r| self.slice(r.clone()).ok());
+        wanted(parts.collect::<Vec<_>>().iter());
+    }
+}
+
+/// Tells the sources of `contents` which of their bytes will be read, so that one that is far away can be asked
+/// for many small files at once.
+pub fn wanted<'a>(contents: impl IntoIterator<Item = &'a Content>) {
+    type Source<'a> = (&'a Arc<dyn ReadAt>, Vec<Range<u64>>);
+    let mut by_source: Vec<Source> = Vec::new();
+    for segment in contents.into_iter().flat_map(Content::segments) {
+        let Segment::Extent { src, off, len } = segment else { continue };
+        if src.file().is_some() {
+            continue;
+        }
+        match by_source.iter_mut().find(|(s, _)| Arc::ptr_eq(s, src)) {
+            Some((_, ranges)) => ranges.push(*off..off + len),
+            None => by_source.push((src, vec![*off..off + len])),
+        }
+    }
+    by_source.iter().for_each(|(src, ranges)| src.wanted(ranges));
 }
 
 /// `Read + Seek` over a Content.

@@ -2,10 +2,12 @@
 //!
 //! No mmap: a file that shrinks under a mapping is SIGBUS; `pread` gives an error with an offset.
 
+use super::remote::RemoteSource;
 use crate::error::{Error, Result};
 use bytes::Bytes;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -36,6 +38,18 @@ pub trait ReadAt: Send + Sync {
     fn name(&self) -> &str {
         "memory"
     }
+
+    /// The image on a server, where that is what it is.
+    fn remote(&self) -> Option<&RemoteSource> {
+        None
+    }
+
+    /// Tells that `len` bytes from `off` on are about to be read in order, with `again` not for the last time. A
+    /// source that is far away asks for just those; others have nothing to do.
+    fn in_order(&self, _off: u64, _len: u64, _again: bool) {}
+
+    /// Tells which bytes will be read, sooner or later and in whatever order.
+    fn wanted(&self, _ranges: &[Range<u64>]) {}
 
     /// What changes when the bytes do, where that can be told without reading them.
     fn stamp(&self) -> Option<Stamp> {

@@ -296,6 +296,7 @@ fn each_chunk(
     let end = total.min(image.len());
     let mut buf = vec![0; (16 * PIECE).min(end) as usize];
     let mut at = 0;
+    image.in_order(false);
     while at < end {
         let n = (buf.len() as u64).min(end - at) as usize;
         image.read_at(&mut buf[..n], at)?;

@@ -309,7 +309,8 @@ pub fn printable(s: &str) -> String {
 }
 
 fn file_name(path: &str) -> String {
-    path.rsplit('/').next().unwrap_or(path).to_owned()
+    // Of an address without its query.
+    path.rsplit('/').next().unwrap_or(path).trim_end_matches("?…").to_owned()
 }
 
 impl Plan {

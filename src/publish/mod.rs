@@ -2,6 +2,7 @@
 //! machine that asks in the middle of it gets either the old tree or a plain 404.
 
 pub mod bucket;
+pub mod chain;
 pub mod dir;
 pub mod manifest;
 pub mod sign;
@@ -139,6 +140,7 @@ pub fn run_signed(
 ) -> Result<Done> {
     let (entry, payload): (Vec<_>, Vec<_>) =
         plan.files.iter().partition(|(_, f)| f.role == Role::EntryPoint);
+    crate::content::wanted(plan.files.values().map(|f| &f.content));
     // Before a byte changes: an old boot.ipxe must not start a half-new tree.
     let changed = |path: &TreePath, f: &Planned| -> Result<bool> {
         Ok(!sink

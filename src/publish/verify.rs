@@ -48,10 +48,15 @@ pub struct Report {
     pub entries: usize,
     /// Findings in order.
     pub findings: Vec<Finding>,
+    /// Files that are there and whose bytes were not compared.
+    pub unread: BTreeSet<String>,
     /// Signatures that hold.
     pub signatures: usize,
     /// Whose they are.
     pub signers: BTreeSet<String>,
+    /// The tree's manifest.
+    #[serde(skip)]
+    pub manifest: Option<Box<Manifest>>,
 }
 
 impl Report {
@@ -106,6 +111,7 @@ pub fn verify(dir: &Path, trusted: &[Certificate], watch: Watch) -> Result<Repor
     signed::check(&own, &manifest, trusted, &file, &mut r)?;
     unlisted(dir, &manifest, &mut r);
     boot_files(dir, &manifest, &mut r)?;
+    r.manifest = Some(Box::new(manifest));
     Ok(r)
 }
 

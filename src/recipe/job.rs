@@ -2,6 +2,7 @@
 //! file under version control. Paths are relative to the job file.
 
 use super::output::{Output, one_or_many};
+use super::source::FileOrUrl;
 use crate::content::copy::Digest;
 use crate::error::{Error, Result};
 use crate::model::profile::Profile;
@@ -42,12 +43,37 @@ pub struct Job {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// The image: a path.
-    pub path: PathBuf,
+    /// The image: a path, or an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<FileOrUrl>,
+    /// The image by its address: `http://`, `https://`, `s3://`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<FileOrUrl>,
     /// Refuse an image with another SHA-256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub sha256: Option<Digest>,
+}
+
+impl Source {
+    /// The image.
+    ///
+    /// # Errors
+    /// `Usage` where there is none, or more than one.
+    pub fn image(&self) -> Result<&FileOrUrl> {
+        let image = match (&self.path, &self.url) {
+            (Some(_), Some(_)) => return Err(Error::usage("source has both path and url")),
+            (None, None) => return Err(Error::usage("source has no path and no url")),
+            (Some(image), None) | (None, Some(image)) => image,
+        };
+        if self.url.as_ref().is_some_and(|u| u.file().is_some()) {
+            return Err(Error::usage("source.url is no http(s) or s3 address"));
+        }
+        match image.file().is_some_and(|p| p.as_os_str().is_empty()) {
+            true => Err(Error::usage("source.path is empty")),
+            false => Ok(image),
+        }
+    }
 }
 
 /// A profile, in its own file or right here.
@@ -89,7 +115,8 @@ impl Job {
     }
 
     fn resolve(&mut self, folder: &Path) {
-        let mut paths: Vec<&mut PathBuf> = vec![&mut self.source.path];
+        self.source.path.iter_mut().for_each(|p| p.relative_to(folder));
+        let mut paths: Vec<&mut PathBuf> = Vec::new();
         match &mut self.profile {
             Some(JobProfile::File(p)) => paths.push(p),
             Some(JobProfile::Inline(p)) => {
@@ -111,9 +138,7 @@ impl Job {
     /// # Errors
     /// `Usage` for what can't be built.
     pub fn check(&self) -> Result<()> {
-        if self.source.path.as_os_str().is_empty() {
-            return Err(Error::usage("source.path is empty"));
-        }
+        self.source.image()?;
         if self.output.is_empty() {
             return Err(Error::usage("no [[output]]: say where the tree or the image is to go"));
         }
@@ -239,7 +264,7 @@ mod tests {
             Path::new("/jobs/d.toml"),
         )
         .expect("job");
-        assert_eq!(job.source.path, Path::new("/jobs/in/a.iso"));
+        assert_eq!(job.source.path, Some(FileOrUrl::File("/jobs/in/a.iso".into())));
         assert_eq!(job.netboot.expect("netboot").kernel, Path::new("/abs/linux"));
         assert_eq!(job.output[0].dir.as_deref(), Some(Path::new("/jobs/out")));
         assert!(matches!(job.profile, Some(JobProfile::Inline(_))));

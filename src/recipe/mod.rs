@@ -6,6 +6,7 @@ pub mod label;
 pub mod lint;
 pub mod output;
 pub mod select;
+pub mod source;
 
 use crate::content::path::TreePath;
 use crate::content::tree::Tree;

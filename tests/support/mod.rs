@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod iso_oracles;
+pub mod web;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -2,6 +2,7 @@
 
 use super::tree::Said;
 use crate::recipe::output;
+use crate::recipe::source::FileOrUrl;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -31,8 +32,9 @@ pub struct Image {
 /// `image SOURCE`
 #[derive(Debug, Args)]
 pub struct MakeImage {
-    /// The ISO, or a recipe file (.toml) that names it
-    pub source: Option<PathBuf>,
+    /// The ISO (a path or a URL), or a recipe file (.toml) that names it
+    #[arg(value_parser = super::file_or_url())]
+    pub source: Option<FileOrUrl>,
     /// What to say
     #[command(flatten)]
     pub said: Said,
@@ -107,7 +109,8 @@ pub struct Apply {
 #[command(after_help = "Example:\n  isowright image undo new.iso -o some.iso")]
 pub struct Undo {
     /// An image that \"isowright image\" made
-    pub image: PathBuf,
+    #[arg(value_parser = super::file_or_url())]
+    pub image: FileOrUrl,
     /// The image to write; - writes to standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,

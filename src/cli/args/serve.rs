@@ -1,6 +1,7 @@
 //! Arguments of `serve`.
 
 use super::tree::Said;
+use crate::recipe::source::FileOrUrl;
 use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,9 +21,9 @@ One source lies at /, several at /NAME/ each, with a menu over them in
 Ctrl-C lets answers that are on their way finish, for 10 seconds; a second one
 does not. A GET of /.isowright/done from a machine marks it as done.")]
 pub struct Serve {
-    /// Folders of trees, recipe files (.toml), ISOs
-    #[arg(required = true, value_name = "SOURCE")]
-    pub sources: Vec<PathBuf>,
+    /// Folders of trees, recipe files (.toml), ISOs (by URL too)
+    #[arg(required = true, value_name = "SOURCE", value_parser = super::file_or_url())]
+    pub sources: Vec<FileOrUrl>,
     /// Address and port; port 0 takes a free one. Others than this machine
     /// itself are served only where this names an address that they reach
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]

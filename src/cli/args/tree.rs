@@ -1,6 +1,7 @@
 //! Arguments of `plan` and `build`.
 
 use crate::model::profile::Delivery;
+use crate::recipe::source::FileOrUrl;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -40,8 +41,9 @@ pub struct Said {
 /// What `plan` and `build` share.
 #[derive(Debug, Clone, Args)]
 pub struct Source {
-    /// The ISO, or a recipe file (.toml) that names it
-    pub source: PathBuf,
+    /// The ISO (a path or a URL), or a recipe file (.toml) that names it
+    #[arg(value_parser = super::file_or_url())]
+    pub source: FileOrUrl,
     /// What all share
     #[command(flatten)]
     pub said: Said,
@@ -71,8 +73,8 @@ pub struct Source {
 #[command(next_help_heading = "Many recipe files")]
 pub struct Matrix {
     /// More recipe files: each is a job; one that fails does not stop the others
-    #[arg(value_name = "RECIPE")]
-    pub more: Vec<PathBuf>,
+    #[arg(value_name = "RECIPE", value_parser = super::file_or_url())]
+    pub more: Vec<FileOrUrl>,
     /// Take a share of the jobs: I of N, counted from 1; /N takes I from
     /// JOB_COMPLETION_INDEX, as Kubernetes sets it
     #[arg(long, value_name = "I/N")]

@@ -12,6 +12,7 @@ use crate::plan::Plan;
 use crate::plan::netboot::{BOOT_IPXE, INITRD, KERNEL};
 use crate::publish::MANIFEST;
 use crate::publish::manifest::Manifest;
+use crate::recipe::source::FileOrUrl;
 use crate::serve::machines::{Meaning, Stage};
 use crate::serve::request::url_path;
 use crate::serve::{Served, Site};
@@ -48,9 +49,9 @@ impl Trees {
     pub fn of(a: &Serve) -> Result<Self> {
         let mut all = Trees { trees: Vec::new(), images: Vec::new() };
         for source in &a.sources {
-            match source.is_dir() {
-                true => all.folder(source)?,
-                false => all.planned(a, source)?,
+            match source.file().filter(|f| f.is_dir()) {
+                Some(dir) => all.folder(dir)?,
+                None => all.planned(a, source)?,
             }
         }
         Ok(all)
@@ -108,9 +109,9 @@ impl Trees {
         Ok(())
     }
 
-    fn planned(&mut self, a: &Serve, source: &Path) -> Result<()> {
+    fn planned(&mut self, a: &Serve, source: &FileOrUrl) -> Result<()> {
         let wanted = Source {
-            source: source.to_owned(),
+            source: source.clone(),
             said: a.said.clone(),
             hosts: a.hosts.clone(),
             full_tree: a.full_tree,

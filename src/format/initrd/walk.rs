@@ -101,6 +101,7 @@ pub(super) fn walk_from(
     visit: Visit,
 ) -> Result<Vec<Segment>> {
     let mut input = Input::new(initrd);
+    initrd.in_order(true);
     input.skip(start);
     let mut walk = Walk {
         left: Left { bytes: MAX_UNPACKED, text: MAX_TEXT, entries: MAX_ENTRIES },

@@ -29,6 +29,7 @@ impl Pe {
         };
         let mut hash = Sha256::new();
         let mut buf = vec![0; CHUNK as usize];
+        self.image.in_order(true);
         for range in self.counted(optional)? {
             let mut at = range.start;
             while at < range.end {

@@ -65,6 +65,7 @@ pub fn verify(
     if there.contains_key(CLAIM) {
         r.note(CLAIM, "somebody publishes there now, or was killed doing so");
     }
+    r.manifest = Some(Box::new(manifest));
     r.findings.sort_by(|a, b| (!a.broken, &a.path).cmp(&(!b.broken, &b.path)));
     Ok(r)
 }
@@ -107,8 +108,9 @@ impl Look<'_> {
         };
         let mut r = report();
         r.files += 1;
-        if let Some(what) = what {
-            r.broken(&key, what);
+        match what {
+            Some(what) => r.broken(&key, what),
+            None => drop(r.unread.insert(key)),
         }
         self.progress.advance(&row.path, 0);
         Ok(())

@@ -35,15 +35,6 @@ pub struct Options {
     pub trusted: Vec<Certificate>,
 }
 
-/// What was seen.
-#[derive(Debug)]
-pub struct Walk {
-    /// What was found; `bytes` are those that were compared.
-    pub report: Report,
-    /// The tree's manifest, and its bytes as they came; without one only what boot scripts name was looked at.
-    pub manifest: Option<(Manifest, Vec<u8>)>,
-}
-
 struct Walker<'a> {
     asker: Asker,
     /// The folder's URL, with its slash.
@@ -95,6 +86,7 @@ impl Told {
 
     fn add(&mut self, other: Told) {
         self.report.findings.extend(other.report.findings);
+        self.report.unread.extend(other.report.unread);
         self.files += other.files;
         self.bytes += other.bytes;
         self.entries += other.entries;
@@ -119,12 +111,13 @@ impl Told {
     }
 }
 
-/// Walks the tree whose boot script is at `url`; one that ends in a slash means the `boot.ipxe` in it.
+/// Walks the tree whose boot script is at `url`; one that ends in a slash means the `boot.ipxe` in it. The
+/// report's `bytes` are those that were compared; without a manifest only what boot scripts name is looked at.
 ///
 /// # Errors
 /// `Usage` for what is no URL, `Remote` where the script itself does not come, `Interrupted`. What a machine
 /// would trip over is a finding, not an error.
-pub fn walk(url: &str, options: Options, watch: Watch) -> Result<Walk> {
+pub fn walk(url: &str, options: Options, watch: Watch) -> Result<Report> {
     checked(url)?;
     let url = if url.ends_with('/') { format!("{url}{SCRIPT}") } else { url.to_owned() };
     let (folder, script) = url.rsplit_once('/').unwrap_or((&url, SCRIPT));
@@ -134,7 +127,7 @@ pub fn walk(url: &str, options: Options, watch: Watch) -> Result<Walk> {
 }
 
 impl Walker<'_> {
-    fn walk(&self, url: &str, script: &str) -> Result<Walk> {
+    fn walk(&self, url: &str, script: &str) -> Result<Report> {
         let mut told = Told::default();
         if url.starts_with("https:") {
             told.note(
@@ -163,7 +156,8 @@ impl Walker<'_> {
         self.images(&named, &mut told)?;
         self.absent("no-such-file.isowright", "installers probe for files", &mut told);
         self.elsewhere(&named, script, &mut told);
-        Ok(Walk { report: told.report(), manifest })
+        told.report.manifest = manifest.map(|(m, _)| Box::new(m));
+        Ok(told.report())
     }
 
     /// What the walk can't do without.

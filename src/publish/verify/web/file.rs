@@ -55,7 +55,10 @@ impl Walker<'_> {
         if let Some(to) = answer.hops.last() {
             told.often("redirect", &name, format!("is sent on to {to}, which costs a request"));
         }
-        let Some((size, digest)) = w.is.filter(|_| compare) else { return Ok(()) };
+        let Some((size, digest)) = w.is.filter(|_| compare) else {
+            told.report.unread.insert(name);
+            return Ok(());
+        };
         match answer.digest(size, self.watch)? {
             Err(trip) => told.trip(&name, trip),
             // What was too long was told by its Content-Length, or is now.

@@ -1,0 +1,56 @@
+//! Images by URL: how they are fetched, as the command line and the environment say.
+
+use super::args::Fetch;
+use super::term;
+use crate::content::remote::http::{Http, Limits, Proxies, text};
+use crate::content::remote::{Address, CacheFolder, Options, Patience, RemoteSource, Scheme};
+use crate::error::{Error, Result};
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+
+static OPTIONS: OnceLock<Options> = OnceLock::new();
+
+/// Takes the options that stand before any verb.
+pub fn set(fetch: &Fetch) {
+    let cache = fetch
+        .cache
+        .clone()
+        .map(|path| CacheFolder { path, limit: fetch.cache_limit.saturating_mul(1 << 30) });
+    let patience = Patience { stop: || term::STOP.load(Ordering::Relaxed), ..Patience::default() };
+    let _ = OPTIONS.set(Options { patience, cache });
+}
+
+fn options() -> Options {
+    OPTIONS.get().cloned().unwrap_or_default()
+}
+
+/// Opens an image: asks for its length and version.
+pub fn open(address: &Address) -> Result<RemoteSource> {
+    match address.scheme() {
+        Scheme::S3 => Err(Error::unsupported("an image in a bucket can't be read yet")
+            .source_name(address)
+            .hint("give the http(s) address that the store has for it")),
+        _ => RemoteSource::open(Box::new(http(address)?), &options()),
+    }
+}
+
+/// A small file, whole.
+pub fn fetch(address: &Address) -> Result<Vec<u8>> {
+    text(&http(address)?, &options().patience).map_err(|e| e.source_name(address))
+}
+
+fn http(address: &Address) -> Result<Http> {
+    Ok(Http::new(address.clone(), Limits::default(), &proxies()?))
+}
+
+/// As curl has it: the variable of the scheme, else `ALL_PROXY`; `NO_PROXY` names those that go without.
+fn proxies() -> Result<Proxies> {
+    let one = |names: &[&str]| {
+        let mut said = names.iter().filter_map(|n| std::env::var(n).ok());
+        said.find(|v| !v.is_empty())
+    };
+    let without = one(&["no_proxy", "NO_PROXY"]).unwrap_or_default();
+    let http = one(&["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]);
+    let https = one(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]);
+    Proxies::new(http.as_deref(), https.as_deref(), &without)
+}
