@@ -5,12 +5,7 @@
 #[path = "support/bucket.rs"]
 mod bucket;
 
-use bucket::{Asked, Fate, Proxy, Server, objects};
-use isowright::content::Content;
-use isowright::content::copy::digest;
-use isowright::media::identity::Identity;
-use isowright::plan::{Origin, Source};
-use isowright::publish::manifest::{FileRow, Manifest};
+use bucket::{Asked, Fate, Proxy, Server, objects, tree};
 use isowright::publish::store::{Access, Head, Store, Target, When};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,59 +13,6 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-const KERNEL: usize = (8 << 20) + 12_345;
-
-/// A tree as build makes one, with a kernel of two parts and names that stores stumble over.
-fn tree(dir: &Path, version: u8) {
-    let vendor = |path: &str| Origin::Medium { path: path.into(), offset: None };
-    let mut files = vec![
-        ("vmlinuz", (0..KERNEL).map(|i| (i % 251) as u8 ^ version).collect(), vendor("vmlinuz")),
-        ("initrd.img", vec![version; 100_000], Origin::Made),
-        ("boot.ipxe", format!("#!ipxe\n# {version}\nkernel vmlinuz\n").into_bytes(), Origin::Made),
-        ("grub/grub.cfg", format!("# {version}\n").into_bytes(), Origin::Made),
-        ("repo/.treeinfo", b"[general]\n".to_vec(), vendor("x")),
-        ("repo/libstdc++-11.rpm", b"plus plus".to_vec(), vendor("x")),
-        ("repo/na\u{ef}ve file%20.txt", b"odd".to_vec(), vendor("x")),
-    ];
-    if version > 1 {
-        files.push(("repo/new-in-2.rpm", b"new".to_vec(), vendor("x")));
-    } else {
-        files.push(("repo/only-in-1.rpm", b"old".to_vec(), vendor("x")));
-    }
-    let mut rows = Vec::new();
-    for (path, bytes, origin) in files {
-        let at = dir.join(path);
-        std::fs::create_dir_all(at.parent().unwrap()).unwrap();
-        std::fs::write(&at, &bytes).unwrap();
-        let size = bytes.len() as u64;
-        let sha256 = digest(&Content::from(bytes), &|_| true).unwrap();
-        let path = path.parse().unwrap();
-        rows.push(FileRow { path, size, sha256, mode: None, origin, reasons: Vec::new() });
-    }
-    rows.sort_by(|a, b| a.path.cmp(&b.path));
-    let manifest = Manifest {
-        format: 1,
-        tool: "a test".into(),
-        name: "x".into(),
-        recipe: "x".into(),
-        media: Identity::default(),
-        source: Source { name: "x.iso".into(), size: 0 },
-        source_date_epoch: None,
-        title: format!("X {version}"),
-        must_have: Vec::new(),
-        hosted_elsewhere: Vec::new(),
-        hosts: Vec::new(),
-        ram_mib: 0,
-        unattended: false,
-        disks: Default::default(),
-        coverage: Vec::new(),
-        notes: Vec::new(),
-        files: rows,
-    };
-    std::fs::write(dir.join("manifest.json"), manifest.to_json().unwrap()).unwrap();
-    std::fs::write(dir.join("SHA256SUMS"), manifest.sums().unwrap()).unwrap();
-}
 
 /// A tree that has lain there for a while: what has just changed may change again in the same instant.
 fn settled_tree(version: u8) -> tempfile::TempDir {

@@ -12,6 +12,7 @@ use crate::publish::bucket::claim::Asker;
 use crate::publish::bucket::item::Job;
 use crate::publish::bucket::{self, Options, Report};
 use crate::publish::store::{Access, Scheme, Store, Target};
+use crate::recipe::job::base_url;
 use std::fmt::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -62,7 +63,7 @@ pub fn run(a: &Publish) -> Result<Outcome> {
     let job = if let Some(dir) = a.source.source.file().filter(|f| f.is_dir()) {
         Job::of_tree(dir, now(), twins(a, &store))?
     } else {
-        plan = planned(a, resolve::wish(&a.source)?)?;
+        plan = planned(a, &store, resolve::wish(&a.source)?)?;
         Job::of_plan(&plan, signer.as_ref(), now(), twins(a, &store))?
     };
     let report = send(a, &store, &job)?;
@@ -84,7 +85,7 @@ pub(super) fn one(
     signer: Option<&Signer>,
 ) -> Result<(String, Report)> {
     let store = open(&format!("{}/{name}", a.to().trim_end_matches('/')), &a.store)?;
-    let plan = planned(a, wish)?;
+    let plan = planned(a, &store, wish)?;
     let job = Job::of_plan(&plan, signer, now(), twins(a, &store))?;
     let report = send(a, &store, &job)?;
     let (put, kept) = (report.count("put"), report.kept);
@@ -98,8 +99,12 @@ pub(super) fn one(
     Ok((told, report))
 }
 
-fn planned(a: &Publish, mut wish: Wish) -> Result<Plan> {
+fn planned(a: &Publish, store: &Store, mut wish: Wish) -> Result<Plan> {
     wish.target.imgverify = a.signing.imgverify;
+    // `…/boot.ipxe/../`, by which an old iPXE finds the tree, is no key: stores do not take it back.
+    if let (None, Some(u)) = (&wish.target.base_url, url(store.target(), &a.store)) {
+        wish.target.base_url = Some(base_url(&u)?);
+    }
     let plans = build::plans(&mut wish, Some(Path::new(a.to())))?;
     let first = plans.into_iter().next();
     first.map(|(plan, _)| plan).ok_or_else(|| Error::usage("there is no tree to publish"))
@@ -150,6 +155,9 @@ fn told(a: &Publish, store: &Store, job: &Job, r: &Report) -> String {
     for n in &r.notes {
         let _ = writeln!(s, "note: {n}");
     }
+    if store.target().scheme != Scheme::File && !finds_itself(job) {
+        s.push_str("note: an iPXE from before 2024 does not find this tree's files in an object store: build it with --base-url\n");
+    }
     if r.stale > 0 {
         let _ = writeln!(
             s,
@@ -165,13 +173,43 @@ fn told(a: &Publish, store: &Store, job: &Job, r: &Report) -> String {
     s
 }
 
-/// Where a machine finds it: plain HTTP, which firmware and installers can.
+/// Where a machine finds it: plain HTTP where the store has it, which firmware and installers can.
 fn url(t: &Target, a: &StoreArgs) -> Option<String> {
     let base = match (t.scheme, &a.endpoint) {
         (Scheme::File | Scheme::Azure, _) => return None,
         (_, Some(e)) => format!("{}/{}", e.trim_end_matches('/'), t.bucket),
-        (Scheme::S3, None) => format!("http://{}.s3.amazonaws.com", t.bucket),
+        (Scheme::S3, None) => {
+            let variable = |v| std::env::var(v).ok().filter(|r: &String| !r.is_empty());
+            if ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
+                .into_iter()
+                .any(|v| variable(v).is_some())
+            {
+                return None;
+            }
+            let region = a.region.clone().or_else(|| variable("AWS_REGION"));
+            let region = region.or_else(|| variable("AWS_DEFAULT_REGION"));
+            let region = region.map(|r| format!(".{r}")).unwrap_or_default();
+            format!("http://{}.s3{region}.amazonaws.com", t.bucket)
+        }
         (Scheme::Gcs, None) => format!("http://storage.googleapis.com/{}", t.bucket),
     };
-    Some(if t.prefix.is_empty() { base } else { format!("{base}/{}", t.prefix) })
+    let mut url = base;
+    for part in t.prefix.split('/').filter(|p| !p.is_empty()) {
+        url.push('/');
+        for b in part.bytes() {
+            match b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
+                true => url.push(b as char),
+                false => url.push_str(&format!("%{b:02X}")),
+            }
+        }
+    }
+    Some(url)
+}
+
+/// A tree that finds itself by `..` was built for a web server.
+fn finds_itself(job: &Job) -> bool {
+    let script = job.items.iter().find(|i| i.key == "boot.ipxe");
+    let text = script.and_then(|i| i.content.read_all(4 << 20).ok()).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    !(text.contains("${filename}/../") && text.contains("=${base}"))
 }

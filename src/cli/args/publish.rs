@@ -71,6 +71,9 @@ and AWS_SECRET_ACCESS_KEY, AWS_PROFILE with ~/.aws, or the instance's role;
 GOOGLE_APPLICATION_CREDENTIALS; AZURE_STORAGE_ACCOUNT_NAME and
 AZURE_STORAGE_ACCOUNT_KEY. AWS_SKIP_SIGNATURE=true asks as nobody.
 
+The tree finds itself by the store's own URL, with plain HTTP where the cloud
+has it; --base-url names another one (a CDN, a proxy).
+
 A second run writes only what has changed; one that was interrupted is gone on
 with by the next.")]
 #[command(override_usage = "isowright publish [OPTIONS] <SOURCE> [RECIPE]... <TO>")]
