@@ -44,7 +44,8 @@ pub fn check(
                 ErrorKind::Conflict,
                 format!("the list says that its SHA-256 is {}, you say {}", l.hex(), g.hex()),
             )
-            .source_name(&media.name));
+            .source_name(&media.name)
+            .hint("one of them is of another image"));
         }
         (Some((sum, signer)), _) => (sum, demand.checksums.as_ref(), signer),
         (None, Some(given)) => (given, None, None),

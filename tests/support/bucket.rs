@@ -1,5 +1,10 @@
 //! An object store in this process (s3s-fs), and a proxy in front of it that counts and does harm.
 
+use isowright::content::Content;
+use isowright::content::copy::digest;
+use isowright::media::identity::Identity;
+use isowright::plan::{Origin, Source};
+use isowright::publish::manifest::{FileRow, Manifest};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -220,4 +225,59 @@ pub fn objects(dir: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
         }
     }
     out
+}
+
+/// A tree as build makes one, with a kernel of two parts and names that stores stumble over.
+pub fn tree(dir: &Path, version: u8) {
+    let vendor = |path: &str| Origin::Medium { path: path.into(), offset: None };
+    let mut files = vec![
+        (
+            "vmlinuz",
+            (0..(8 << 20) + 12_345).map(|i| (i % 251) as u8 ^ version).collect(),
+            vendor("vmlinuz"),
+        ),
+        ("initrd.img", vec![version; 100_000], Origin::Made),
+        ("boot.ipxe", format!("#!ipxe\n# {version}\nkernel vmlinuz\n").into_bytes(), Origin::Made),
+        ("grub/grub.cfg", format!("# {version}\n").into_bytes(), Origin::Made),
+        ("repo/.treeinfo", b"[general]\n".to_vec(), vendor("x")),
+        ("repo/libstdc++-11.rpm", b"plus plus".to_vec(), vendor("x")),
+        ("repo/na\u{ef}ve file%20.txt", b"odd".to_vec(), vendor("x")),
+    ];
+    if version > 1 {
+        files.push(("repo/new-in-2.rpm", b"new".to_vec(), vendor("x")));
+    } else {
+        files.push(("repo/only-in-1.rpm", b"old".to_vec(), vendor("x")));
+    }
+    let mut rows = Vec::new();
+    for (path, bytes, origin) in files {
+        let at = dir.join(path);
+        std::fs::create_dir_all(at.parent().unwrap()).unwrap();
+        std::fs::write(&at, &bytes).unwrap();
+        let size = bytes.len() as u64;
+        let sha256 = digest(&Content::from(bytes), &|_| true).unwrap();
+        let path = path.parse().unwrap();
+        rows.push(FileRow { path, size, sha256, mode: None, origin, reasons: Vec::new() });
+    }
+    rows.sort_by(|a, b| a.path.cmp(&b.path));
+    let manifest = Manifest {
+        format: 1,
+        tool: "a test".into(),
+        name: "x".into(),
+        recipe: "x".into(),
+        media: Identity::default(),
+        source: Source { name: "x.iso".into(), size: 0 },
+        source_date_epoch: None,
+        title: format!("X {version}"),
+        must_have: Vec::new(),
+        hosted_elsewhere: Vec::new(),
+        hosts: Vec::new(),
+        ram_mib: 0,
+        unattended: false,
+        disks: Default::default(),
+        coverage: Vec::new(),
+        notes: Vec::new(),
+        files: rows,
+    };
+    std::fs::write(dir.join("manifest.json"), manifest.to_json().unwrap()).unwrap();
+    std::fs::write(dir.join("SHA256SUMS"), manifest.sums().unwrap()).unwrap();
 }
