@@ -25,19 +25,25 @@ const VARIABLES: [&str; 4] = ["AWS_", "GOOGLE_", "AZURE_", "HOME"];
 /// # Errors
 /// Those of [`Target::parse`] and [`Store::open`].
 pub fn open(to: &str, a: &StoreArgs) -> Result<Store> {
-    let ours = |k: &String| VARIABLES.iter().any(|v| k.starts_with(v));
-    let utf8 = |(k, v): (std::ffi::OsString, std::ffi::OsString)| {
-        Some((k.into_string().ok()?, v.into_string().ok()?))
-    };
     let access = Access {
-        env: std::env::vars_os().filter_map(utf8).filter(|(k, _)| ours(k)).collect(),
         endpoint: a.endpoint.clone(),
         region: a.region.clone(),
         virtual_host: a.virtual_host,
         checksum: a.checksum.into(),
         retries: a.retries.into(),
+        ..access()
     };
     Store::open(Target::parse(to)?, &access)
+}
+
+/// Who the environment says that we are.
+pub fn access() -> Access {
+    let ours = |k: &String| VARIABLES.iter().any(|v| k.starts_with(v));
+    let utf8 = |(k, v): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((k.into_string().ok()?, v.into_string().ok()?))
+    };
+    let env = std::env::vars_os().filter_map(utf8).filter(|(k, _)| ours(k)).collect();
+    Access { env, ..Access::default() }
 }
 
 fn now() -> i64 {
