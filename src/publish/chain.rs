@@ -126,11 +126,11 @@ fn extents(m: &Manifest) -> Link {
             Origin::Made => made += 1,
         }
     }
-    let mut how = format!("{whole} files are the medium's bytes");
+    let mut how = format!("files of the medium's bytes: {whole}");
     for (n, what) in [
-        (changed, "are its bytes with changes that are listed"),
-        (given, "the operator gave"),
-        (made, "were made here"),
+        (changed, "more with changes that are listed"),
+        (given, "given by the operator"),
+        (made, "made here"),
     ] {
         if n > 0 {
             how += &format!(", {n} {what}");
