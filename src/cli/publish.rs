@@ -140,7 +140,10 @@ fn url(t: &Target, a: &StoreArgs) -> Option<String> {
         (_, Some(e)) => format!("{}/{}", e.trim_end_matches('/'), t.bucket),
         (Scheme::S3, None) => {
             let variable = |v| std::env::var(v).ok().filter(|r: &String| !r.is_empty());
-            if ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"].into_iter().any(|v| variable(v).is_some()) {
+            if ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
+                .into_iter()
+                .any(|v| variable(v).is_some())
+            {
                 return None;
             }
             let region = a.region.clone().or_else(|| variable("AWS_REGION"));

@@ -231,7 +231,11 @@ pub fn objects(dir: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
 pub fn tree(dir: &Path, version: u8) {
     let vendor = |path: &str| Origin::Medium { path: path.into(), offset: None };
     let mut files = vec![
-        ("vmlinuz", (0..(8 << 20) + 12_345).map(|i| (i % 251) as u8 ^ version).collect(), vendor("vmlinuz")),
+        (
+            "vmlinuz",
+            (0..(8 << 20) + 12_345).map(|i| (i % 251) as u8 ^ version).collect(),
+            vendor("vmlinuz"),
+        ),
         ("initrd.img", vec![version; 100_000], Origin::Made),
         ("boot.ipxe", format!("#!ipxe\n# {version}\nkernel vmlinuz\n").into_bytes(), Origin::Made),
         ("grub/grub.cfg", format!("# {version}\n").into_bytes(), Origin::Made),
@@ -277,4 +281,3 @@ pub fn tree(dir: &Path, version: u8) {
     std::fs::write(dir.join("manifest.json"), manifest.to_json().unwrap()).unwrap();
     std::fs::write(dir.join("SHA256SUMS"), manifest.sums().unwrap()).unwrap();
 }
-
