@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Timings with the peers side by side, best of five each, taken in turn (A B C A B C …) so that a
 # machine that drifts drifts for all. Everything lies in /dev/shm, where the noise is least.
-# Needs some 7 GiB there. Usage: benches/run.sh [extract|ls|boot-only|hosts|memory|initrd|image|serve …]
+# Needs some 7 GiB there. Usage: benches/run.sh [extract|ls|boot-only|hosts|memory|initrd|image|serve|publish …]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tool=$PWD/target/release/isowright
@@ -126,4 +126,9 @@ fi
 if want serve; then
   rm -rf "$work"/*.iso
   benches/serve.sh "$runs"
+fi
+
+if want publish; then
+  rm -f "$work"/*.iso
+  benches/publish.sh "$runs"
 fi

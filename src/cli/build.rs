@@ -147,7 +147,7 @@ fn check_digest(media: &Media, want: crate::content::copy::Digest) -> Result<()>
 
 pub fn run(a: &Build) -> Result<Outcome> {
     let signer = resolve::signer(&a.signing)?;
-    if let Some(jobs) = matrix::jobs(&a.source, &a.matrix)? {
+    if let Some(jobs) = matrix::jobs(&a.source, &a.more, &a.matrix)? {
         return matrix::build(a, &jobs, signer.as_ref());
     }
     let wish = resolve::wish(&a.source)?;

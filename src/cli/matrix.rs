@@ -1,21 +1,25 @@
 //! Several recipe files in one run: a matrix of jobs, whole or a share of it.
 
-use super::Outcome;
-use super::args::{Build, Matrix, Source};
+use super::args::{Build, Matrix, Publish, Source};
 use super::build::{self, Built};
 use super::resolve::{self, Shelf, Wish};
-use super::term;
+use super::{Outcome, publish, term};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::cms::Signer;
 use crate::plan::render;
+use crate::publish::bucket::claim::is_taken;
 use crate::recipe::job::Job;
 use crate::recipe::source::FileOrUrl;
 use crate::recipe::{Kind, kind_of};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
+
+/// Seconds that a run waits for others, all in all; each of their claims lives for a minute at most.
+const MAX_WAIT: u32 = 3600;
 
 /// A recipe file that is to be built.
 #[derive(Debug, Clone)]
@@ -32,14 +36,15 @@ pub struct OneJob {
 ///
 /// # Errors
 /// `Usage` for what is no job, for two of one name or with one output, and for a wrong share.
-pub fn jobs(source: &Source, m: &Matrix) -> Result<Option<Vec<OneJob>>> {
-    if m.more.is_empty() && m.shard.is_none() && !m.matrix {
+pub fn jobs(source: &Source, more: &[PathBuf], m: &Matrix) -> Result<Option<Vec<OneJob>>> {
+    if more.is_empty() && m.shard.is_none() && !m.matrix {
         return Ok(None);
     }
-    let files = std::iter::once(&source.source).chain(&m.more);
+    let more = more.iter().cloned().map(FileOrUrl::File);
+    let files: Vec<FileOrUrl> = std::iter::once(source.source.clone()).chain(more).collect();
     let mut jobs: BTreeMap<String, OneJob> = BTreeMap::new();
     let mut outputs: BTreeMap<PathBuf, String> = BTreeMap::new();
-    for file in files {
+    for file in &files {
         let Some((job, text)) = read(file)? else { continue };
         for out in text.output.iter().flat_map(|o| o.written()) {
             if let Some(other) = outputs.insert(out.to_owned(), job.name.clone()) {
@@ -163,6 +168,24 @@ fn line(b: &Built) -> String {
     }
 }
 
+/// Publishes each job below its own name. One that another run is at comes again when the others are done: so
+/// processes that are given the same jobs share them, with the store as their memory.
+///
+/// # Errors
+/// As [`build`].
+pub fn publish(a: &Publish, jobs: &[OneJob], signer: Option<&Signer>) -> Result<Outcome> {
+    if a.matrix.matrix {
+        print(jobs);
+        return Ok(Outcome::Done);
+    }
+    each(&a.source, jobs, a.json, |wish, job| {
+        let (told, report) = publish::one(a, wish, &job.name, signer)?;
+        let value = serde_json::to_value(report)
+            .map_err(|e| Error::new(ErrorKind::Io, "can't spell the report").because(e))?;
+        Ok((told, value))
+    })
+}
+
 /// Does `work` for each job, with the media that several share on one shelf, and tells a table.
 pub fn each(
     source: &Source,
@@ -172,18 +195,29 @@ pub fn each(
 ) -> Result<Outcome> {
     let shelf = Rc::<Shelf>::default();
     jobs.iter().for_each(|j| shelf.expect(&j.image));
-    let mut rows = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     let mut first = None;
-    for job in jobs {
+    let mut todo: VecDeque<&OneJob> = jobs.iter().collect();
+    let mut waited = 0;
+    // Jobs in a row that another run is at.
+    let mut taken = 0;
+    while let Some(job) = todo.pop_front() {
         term::stopped()?;
-        let one = Source { source: job.file.clone().into(), ..source.clone() };
+        let one = Source { source: FileOrUrl::File(job.file.clone()), ..source.clone() };
         let made = resolve::wish(&one).and_then(|mut wish| {
             wish.shelf = shelf.clone();
             work(wish, job)
         });
-        shelf.over(&job.image);
         let made = match made {
-            Ok(m) => Ok(m),
+            Err(e) if is_taken(&e) && waited < MAX_WAIT => {
+                todo.push_back(job);
+                taken += 1;
+                if taken >= todo.len() {
+                    std::thread::sleep(Duration::from_secs(1));
+                    waited += 1;
+                }
+                continue;
+            }
             Err(e) if e.kind() == ErrorKind::Interrupted => return Err(e),
             Err(e) => {
                 eprintln!("isowright: {}: {}", job.name, term::safe(&e.to_string()));
@@ -193,9 +227,13 @@ pub fn each(
                 first.get_or_insert(e.kind());
                 Err(e.to_string())
             }
+            Ok(m) => Ok(m),
         };
+        taken = 0;
+        shelf.over(&job.image);
         rows.push(Row { name: job.name.clone(), made });
     }
+    rows.sort_by(|a, b| a.name.cmp(&b.name));
     tell(&rows, json);
     let failed = rows.iter().filter(|r| r.made.is_err()).count();
     match first {

@@ -1,9 +1,12 @@
 //! `publish`.
 
 use super::args::{Plus, Publish, StoreArgs};
+use super::resolve::{self, Wish};
 use super::term::{self, Bar};
-use super::{Outcome, build, resolve};
+use super::{Outcome, build, matrix};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::cms::Signer;
+use crate::plan::Plan;
 use crate::plan::render::human;
 use crate::publish::bucket::claim::Asker;
 use crate::publish::bucket::item::Job;
@@ -22,19 +25,25 @@ const VARIABLES: [&str; 4] = ["AWS_", "GOOGLE_", "AZURE_", "HOME"];
 /// # Errors
 /// Those of [`Target::parse`] and [`Store::open`].
 pub fn open(to: &str, a: &StoreArgs) -> Result<Store> {
-    let ours = |k: &String| VARIABLES.iter().any(|v| k.starts_with(v));
-    let utf8 = |(k, v): (std::ffi::OsString, std::ffi::OsString)| {
-        Some((k.into_string().ok()?, v.into_string().ok()?))
-    };
     let access = Access {
-        env: std::env::vars_os().filter_map(utf8).filter(|(k, _)| ours(k)).collect(),
         endpoint: a.endpoint.clone(),
         region: a.region.clone(),
         virtual_host: a.virtual_host,
         checksum: a.checksum.into(),
         retries: a.retries.into(),
+        ..access()
     };
     Store::open(Target::parse(to)?, &access)
+}
+
+/// Who the environment says that we are.
+pub fn access() -> Access {
+    let ours = |k: &String| VARIABLES.iter().any(|v| k.starts_with(v));
+    let utf8 = |(k, v): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((k.into_string().ok()?, v.into_string().ok()?))
+    };
+    let env = std::env::vars_os().filter_map(utf8).filter(|(k, _)| ours(k)).collect();
+    Access { env, ..Access::default() }
 }
 
 fn now() -> i64 {
@@ -51,32 +60,19 @@ fn who() -> String {
 }
 
 pub fn run(a: &Publish) -> Result<Outcome> {
-    let store = open(&a.to, &a.store)?;
-    let on_amazons = store.target().scheme == Scheme::S3 && a.store.endpoint.is_none();
-    let twins = a.plus.map_or(on_amazons, |p| p == Plus::Twice);
     let signer = resolve::signer(&a.signing)?;
-    let plans;
+    if let Some(jobs) = matrix::jobs(&a.source, &a.more(), &a.matrix)? {
+        return matrix::publish(a, &jobs, signer.as_ref());
+    }
+    let store = open(a.to(), &a.store)?;
+    let plan;
     let job = if let Some(dir) = a.source.source.file().filter(|f| f.is_dir()) {
-        Job::of_tree(dir, now(), twins)?
+        Job::of_tree(dir, now(), twins(a, &store))?
     } else {
-        let mut wish = resolve::wish(&a.source)?;
-        wish.target.imgverify = a.signing.imgverify;
-        // `…/boot.ipxe/../`, by which an old iPXE finds the tree, is no key: stores do not take it back.
-        if let (None, Some(u)) = (&wish.target.base_url, url(store.target(), &a.store)) {
-            wish.target.base_url = Some(base_url(&u)?);
-        }
-        plans = build::plans(&mut wish, Some(Path::new(&a.to)))?;
-        let (plan, _) = plans.first().ok_or_else(|| Error::usage("there is no tree to publish"))?;
-        Job::of_plan(plan, signer.as_ref(), now(), twins)?
+        plan = planned(a, &store, resolve::wish(&a.source)?)?;
+        Job::of_plan(&plan, signer.as_ref(), now(), twins(a, &store))?
     };
-    let options = Options {
-        delete: a.delete,
-        dry_run: a.dry_run,
-        asker: Asker { who: who(), patience: Duration::from_secs(a.patience), now: now() },
-    };
-    let bar = Bar::new(job.items.iter().map(|i| i.content.len()).sum());
-    let report = bucket::publish(&store, &job, &options, &bar)?;
-    bar.end();
+    let report = send(a, &store, &job)?;
     if a.json {
         let text = serde_json::to_string_pretty(&report)
             .map_err(|e| Error::new(ErrorKind::Io, "can't spell the report").because(e))?;
@@ -85,6 +81,56 @@ pub fn run(a: &Publish) -> Result<Outcome> {
         term::lines(&told(a, &store, &job, &report));
     }
     Ok(Outcome::Done)
+}
+
+/// A job of a matrix: its tree goes below its own name.
+pub(super) fn one(
+    a: &Publish,
+    wish: Wish,
+    name: &str,
+    signer: Option<&Signer>,
+) -> Result<(String, Report)> {
+    let store = open(&format!("{}/{name}", a.to().trim_end_matches('/')), &a.store)?;
+    let plan = planned(a, &store, wish)?;
+    let job = Job::of_plan(&plan, signer, now(), twins(a, &store))?;
+    let report = send(a, &store, &job)?;
+    let (put, kept) = (report.count("put"), report.kept);
+    let verb = if a.dry_run { "to put" } else { "put" };
+    let size = human(report.bytes());
+    let told = format!(
+        "{} objects at {} ({put} {verb}, {size}; {kept} there already)",
+        put + kept,
+        store.target()
+    );
+    Ok((told, report))
+}
+
+fn planned(a: &Publish, store: &Store, mut wish: Wish) -> Result<Plan> {
+    wish.target.imgverify = a.signing.imgverify;
+    // `…/boot.ipxe/../`, by which an old iPXE finds the tree, is no key: stores do not take it back.
+    if let (None, Some(u)) = (&wish.target.base_url, url(store.target(), &a.store)) {
+        wish.target.base_url = Some(base_url(&u)?);
+    }
+    let plans = build::plans(&mut wish, Some(Path::new(a.to())))?;
+    let first = plans.into_iter().next();
+    first.map(|(plan, _)| plan).ok_or_else(|| Error::usage("there is no tree to publish"))
+}
+
+fn twins(a: &Publish, store: &Store) -> bool {
+    let on_amazons = store.target().scheme == Scheme::S3 && a.store.endpoint.is_none();
+    a.plus.map_or(on_amazons, |p| p == Plus::Twice)
+}
+
+fn send(a: &Publish, store: &Store, job: &Job) -> Result<Report> {
+    let options = Options {
+        delete: a.delete,
+        dry_run: a.dry_run,
+        asker: Asker { who: who(), patience: Duration::from_secs(a.patience), now: now() },
+    };
+    let bar = Bar::new(job.items.iter().map(|i| i.content.len()).sum());
+    let report = bucket::publish(store, job, &options, &bar)?;
+    bar.end();
+    Ok(report)
 }
 
 fn told(a: &Publish, store: &Store, job: &Job, r: &Report) -> String {

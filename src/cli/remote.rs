@@ -1,10 +1,11 @@
 //! Images by URL: how they are fetched, as the command line and the environment say.
 
 use super::args::Fetch;
-use super::term;
+use super::{publish, term};
 use crate::content::remote::http::{Http, Limits, Proxies, text};
 use crate::content::remote::{Address, CacheFolder, Options, Patience, RemoteSource, Scheme};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::publish::store::Image;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
@@ -27,9 +28,12 @@ fn options() -> Options {
 /// Opens an image: asks for its length and version.
 pub fn open(address: &Address) -> Result<RemoteSource> {
     match address.scheme() {
-        Scheme::S3 => Err(Error::unsupported("an image in a bucket can't be read yet")
-            .source_name(address)
-            .hint("give the http(s) address that the store has for it")),
+        Scheme::S3 => {
+            // Its server and region are what the environment or an AWS profile says.
+            let (bucket, key) = (address.authority(), address.key());
+            let image = Image::open(bucket, &key, &address.shown(), &publish::access())?;
+            RemoteSource::open(Box::new(image), &options())
+        }
         _ => RemoteSource::open(Box::new(http(address)?), &options()),
     }
 }

@@ -1,8 +1,9 @@
 //! Arguments of `publish`, and of what else speaks to an object store.
 
-use super::{Signing, Source};
+use super::{Matrix, Signing, Source};
 use crate::publish::store::Checksum;
 use clap::{Args, ValueEnum};
+use std::path::PathBuf;
 
 /// How a store is reached.
 #[derive(Debug, Args)]
@@ -60,6 +61,7 @@ pub enum Plus {
 #[command(after_help = "Examples:
   isowright publish some.iso s3://boot/some -p rack7.toml
   isowright publish recipe.toml gs://boot/some
+  isowright publish recipes/*.toml s3://boot --shard 2/5
   isowright publish /srv/http/some s3://boot/some --endpoint http://minio:9000
   isowright publish some.iso s3://boot/some --delete --dry-run
   isowright verify s3://boot/some
@@ -74,13 +76,18 @@ has it; --base-url names another one (a CDN, a proxy).
 
 A second run writes only what has changed; one that was interrupted is gone on
 with by the next.")]
+#[command(override_usage = "isowright publish [OPTIONS] <SOURCE> [RECIPE]... <TO>")]
 pub struct Publish {
     /// What to publish; a folder is a tree that build made
     #[command(flatten)]
     pub source: Source,
-    /// s3://BUCKET/PREFIX, gs://…, az://CONTAINER/… or file:///FOLDER
-    #[arg(value_name = "TO")]
-    pub to: String,
+    /// s3://BUCKET/PREFIX, gs://…, az://CONTAINER/… or file:///FOLDER; in front
+    /// of it more recipe files: each goes below it under its file's name
+    #[arg(value_name = "TO", required = true, num_args = 1..)]
+    pub more_and_to: Vec<String>,
+    /// Many jobs
+    #[command(flatten)]
+    pub matrix: Matrix,
     /// Who signs it; a tree that build made is published with its signatures
     #[command(flatten)]
     pub signing: Signing,
@@ -104,4 +111,17 @@ pub struct Publish {
     /// For machines: the operations
     #[arg(long)]
     pub json: bool,
+}
+
+impl Publish {
+    /// Where to.
+    pub fn to(&self) -> &str {
+        self.more_and_to.last().map_or("", String::as_str)
+    }
+
+    /// Recipe files beside the source.
+    pub fn more(&self) -> Vec<PathBuf> {
+        let n = self.more_and_to.len().saturating_sub(1);
+        self.more_and_to[..n].iter().map(PathBuf::from).collect()
+    }
 }

@@ -72,9 +72,6 @@ pub struct Source {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Many recipe files")]
 pub struct Matrix {
-    /// More recipe files: each is a job; one that fails does not stop the others
-    #[arg(value_name = "RECIPE", value_parser = super::file_or_url())]
-    pub more: Vec<FileOrUrl>,
     /// Take a share of the jobs: I of N, counted from 1; /N takes I from
     /// JOB_COMPLETION_INDEX, as Kubernetes sets it
     #[arg(long, value_name = "I/N")]
@@ -160,7 +157,10 @@ pub struct Build {
     /// What to build
     #[command(flatten)]
     pub source: Source,
-    /// More of them
+    /// More recipe files: each is a job; one that fails does not stop the others
+    #[arg(value_name = "RECIPE")]
+    pub more: Vec<PathBuf>,
+    /// Many jobs
     #[command(flatten)]
     pub matrix: Matrix,
     /// Folder of the tree; a recipe file may name it instead

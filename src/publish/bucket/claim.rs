@@ -80,8 +80,16 @@ fn nonce() -> String {
     format!("{:016x}{:016x}", one(), one())
 }
 
+/// How the error begins where another run holds the claim, or has taken it over.
+const ANOTHER: &str = "another isowright";
+
+/// True where another run is at it: what this one was to do is done by that one.
+pub fn is_taken(e: &Error) -> bool {
+    e.kind() == ErrorKind::Conflict && e.to_string().contains(ANOTHER)
+}
+
 fn taken(store: &Store, who: &str) -> Error {
-    Error::new(ErrorKind::Conflict, format!("another isowright publishes there: {who}"))
+    Error::new(ErrorKind::Conflict, format!("{ANOTHER} publishes there: {who}"))
         .source_name(store.target())
         .hint("wait until it is done; nothing was changed by this run")
 }

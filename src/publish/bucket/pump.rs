@@ -104,6 +104,7 @@ impl<'a> Pump<'a> {
     /// tells of, and nothing of them is seen in the store then.
     pub(super) fn send(&self, item: &Item, when: &When) -> Result<(Digest, Version)> {
         let len = item.content.len();
+        item.content.in_order(false);
         if len > PART {
             return self.in_parts(item);
         }

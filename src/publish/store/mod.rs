@@ -8,12 +8,14 @@ mod access;
 mod connect;
 mod engine;
 mod fault;
+mod image;
 mod target;
 mod upload;
 
 pub use access::{Access, Checksum};
 pub use engine::Waiting;
 pub use fault::Fault;
+pub use image::Image;
 pub use target::{Scheme, Target};
 pub use upload::{Part, Upload};
 
@@ -185,28 +187,32 @@ impl Store {
         Ok(out)
     }
 
+    /// Bytes, their state, and the length of the whole object.
     fn get_opts(
         &self,
         key: &str,
         options: GetOptions,
         limit: u64,
-    ) -> Result<Option<(Bytes, Version)>> {
-        let (store, at) = (self.client.objects.clone(), self.key(key)?);
+    ) -> Result<Option<(Bytes, Version, u64)>, Fault> {
+        let plain = |error| Fault { error, code: None };
+        let (store, at) = (self.client.objects.clone(), self.key(key).map_err(plain)?);
         let work = async move {
             let got = store.get_opts(&at, options).await?;
-            let version = Version::from(&got.meta);
+            let (version, len) = (Version::from(&got.meta), got.meta.size);
             if got.range.end - got.range.start > limit {
                 return Ok(None);
             }
-            Ok(Some((got.bytes().await?, version)))
+            Ok(Some((got.bytes().await?, version, len)))
         };
-        match self.engine.begin(work).end()? {
+        match self.engine.begin(work).end().map_err(plain)? {
             Ok(Some(got)) => Ok(Some(got)),
-            Ok(None) => Err(Error::unsupported(format!("is longer than {limit} bytes"))
-                .source_name(&self.target)
-                .path(key)),
+            Ok(None) => Err(plain(
+                Error::unsupported(format!("is longer than {limit} bytes"))
+                    .source_name(&self.target)
+                    .path(key),
+            )),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(e) => Err(self.fault("can't read", key, e).error),
+            Err(e) => Err(self.fault("can't read", key, e)),
         }
     }
 
@@ -215,29 +221,44 @@ impl Store {
     /// # Errors
     /// `Remote`; `Unsupported` above `limit` bytes.
     pub fn get(&self, key: &str, limit: u64) -> Result<Option<(Bytes, Version)>> {
-        self.get_opts(key, GetOptions::default(), limit)
+        let got = self.get_opts(key, GetOptions::default(), limit)?;
+        Ok(got.map(|(bytes, version, _)| (bytes, version)))
     }
 
     /// Bytes `range` of an object; with `etag`, of that state of it and no other.
     ///
     /// # Errors
-    /// `NotFound`; `Conflict` where it has changed; `Remote`, also for fewer bytes than asked for.
-    pub fn get_range(&self, key: &str, range: Range<u64>, etag: Option<&str>) -> Result<Bytes> {
+    /// A [`Fault`] of kind `NotFound`; `Conflict` where it has changed; `Remote`, also for fewer bytes than
+    /// asked for.
+    pub fn get_range(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        etag: Option<&str>,
+    ) -> Result<Bytes, Fault> {
         let want = range.end.saturating_sub(range.start);
         let options = GetOptions {
             range: Some(GetRange::Bounded(range)),
             if_match: etag.map(|e| format!("\"{}\"", bare(e))),
             ..GetOptions::default()
         };
-        let at = |e: Error| e.source_name(&self.target).path(key);
-        match self.get_opts(key, options, want)? {
-            Some((b, _)) if b.len() as u64 == want => Ok(b),
-            Some((b, _)) => Err(at(Error::new(
-                ErrorKind::Remote,
-                format!("{} bytes came, not the {want} that were asked for", b.len()),
-            ))),
-            None => Err(at(Error::new(ErrorKind::NotFound, "there is no such object"))),
+        let fail = |kind, what: String| {
+            let error = Error::new(kind, what).source_name(&self.target).path(key);
+            Err(Fault { error, code: None })
+        };
+        let Some((bytes, version, _)) = self.get_opts(key, options, want)? else {
+            return fail(ErrorKind::NotFound, "there is no such object".into());
+        };
+        // Not every server heeds the condition.
+        let is = version.etag.as_deref();
+        if etag.is_some_and(|e| is.is_some_and(|is| is != bare(e))) {
+            return fail(ErrorKind::Conflict, "has changed meanwhile".into());
         }
+        if bytes.len() as u64 != want {
+            let what = format!("{} bytes came, not the {want} that were asked for", bytes.len());
+            return fail(ErrorKind::Remote, what);
+        }
+        Ok(bytes)
     }
 
     /// What is known of an object; `None` where there is none.
