@@ -295,7 +295,7 @@ fn the_chain_is_told_link_by_link_with_its_gaps() {
     assert_eq!(code, Some(0));
     for line in [
         "   GAP     vendor -> checksum ",
-        "   held    medium -> digests     21 files are the medium's bytes, 1 are its bytes with changes that are listed, 3 were made here\n",
+        "   held    medium -> digests     files of the medium's bytes: 21, 1 more with changes that are listed, 3 made here\n",
         "   held    manifest -> files     all 30 files have the manifest's digests\n",
         "   held    signer -> manifest    signer signed it, and 5 files\n",
         "  initrd.img <- iso:/images/pxeboot/initrd.img + 1456 bytes of ours\n",
