@@ -299,7 +299,7 @@ fn a_job_file_builds_the_same_tree() {
     assert!(ok(&["recipe", "lint", job]).contains("nothing to complain"));
     ok(&["build", job]);
     let direct = tmp.path().join("direct");
-    build(&direct, &[]);
+    build(&direct, &["--sha256", &sum]);
     assert!(files(&tmp.path().join("out")) == files(&direct));
     std::fs::write(job, text(&sum.replace(&sum[..8], "00000000"))).unwrap();
     fails(&["build", job], &["SHA-256"]);

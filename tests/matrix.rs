@@ -191,3 +191,69 @@ fn a_medium_that_jobs_share_is_opened_once() {
     let trace = std::fs::read_to_string(d.join("trace")).unwrap();
     assert_eq!(trace.lines().filter(|l| l.contains("m.iso\"")).count(), 1);
 }
+
+/// The commands of the examples, as a shell runs them in their place: with a folder for the bucket, they publish
+/// every recipe file.
+#[test]
+fn the_examples_publish_every_recipe() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/examples");
+    let path = format!(
+        "{}:{}",
+        Path::new(env!("CARGO_BIN_EXE_isowright")).parent().unwrap().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let mut seen = 0;
+    for file in std::fs::read_dir(root).unwrap().flatten() {
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        if support::packaged("/usr/lib/python3/dist-packages/yaml/__init__.py", "netplan.io")
+            .is_some()
+        {
+            let load = "import sys, yaml; assert yaml.safe_load(open(sys.argv[1]))";
+            let o = Command::new("/usr/bin/python3").args(["-c", load]).arg(file.path()).output();
+            assert!(o.as_ref().is_ok_and(|o| o.status.success()), "{o:?}");
+        }
+        let names = ["a", "b", "c", "d"];
+        let dir = jobs(&[]);
+        let d = dir.path();
+        std::fs::create_dir(d.join("recipes")).unwrap();
+        names.iter().for_each(|n| job(&d.join("recipes"), n, &demo(), n));
+        let run = |line: &str, env: &[(&str, String)]| {
+            let line = line
+                .replace("s3://", &format!("file://{}/", d.display()))
+                .replace(" /recipes/", " recipes/");
+            let mut c = Command::new("sh");
+            c.args(["-ec", &line])
+                .current_dir(d)
+                .env("PATH", &path)
+                .env("GITHUB_OUTPUT", d.join("output"));
+            c.envs(env.iter().map(|(k, v)| (*k, v)));
+            let (code, out, err) = told(c.output().unwrap());
+            assert_eq!(code, Some(0), "{line}: {out}{err}");
+        };
+        let strip =
+            |l: &str| l.trim().trim_start_matches("- ").trim_start_matches("run: ").to_owned();
+        let command = |l: &String| l.starts_with("isowright ") || l.starts_with("echo ");
+        for line in text.lines().map(strip).filter(command) {
+            seen += 1;
+            if line.contains("matrix.") {
+                for n in names {
+                    let line = line.replace("${{ matrix.recipe }}", &format!("recipes/{n}.toml"));
+                    run(&line.replace("${{ matrix.name }}", n), &[]);
+                }
+                continue;
+            }
+            for i in 0..3 {
+                let env = [
+                    ("JOB_COMPLETION_INDEX", i.to_string()),
+                    ("CI_NODE_INDEX", (i + 1).to_string()),
+                    ("CI_NODE_TOTAL", "3".into()),
+                ];
+                run(&line, &env);
+            }
+        }
+        for n in names {
+            assert!(d.join(format!("boot/trees/{n}/boot.ipxe")).exists(), "{:?}: {n}", file.path());
+        }
+    }
+    assert_eq!(seen, 5, "a command of an example is not known for one");
+}

@@ -201,6 +201,24 @@ fn material_or_demo() -> PathBuf {
 }
 
 #[test]
+fn an_iso_of_another_server_is_served_without_a_copy() {
+    let (built, cwd) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let iso = demo();
+    tool(&["build", text(&iso), "-o", text(built.path())]);
+    let far = Running::start(&[text(iso.parent().unwrap())], cwd.path());
+    let url = format!("http://{}/demo.iso", far.at);
+    let run = Running::start(&[&url], cwd.path());
+    let mut c = Client::to(run.at);
+    for f in ["vmlinuz", "initrd.img", "boot.ipxe"] {
+        let a = c.get(&format!("/{f}"), "");
+        assert!(a.status == 200 && a.body == std::fs::read(built.path().join(f)).unwrap(), "{f}");
+    }
+    assert!(far.logged("GET /demo.iso 206 "), "{:?}", far.log.lock().unwrap());
+    drop((run, far));
+    assert_eq!(files(cwd.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
 fn a_recipe_file_is_served_with_its_image() {
     let dir = tempfile::tempdir().unwrap();
     let job = dir.path().join("job.toml");

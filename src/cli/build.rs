@@ -4,8 +4,9 @@ use super::Outcome;
 use super::args::{Build, PlanArgs};
 use super::resolve::{self, Wish, extent};
 use super::term::{self, Bar};
+use super::trust;
 use super::{image, matrix};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::format::cms::Signer;
 use crate::media::Media;
 use crate::media::bootdocs::BootDocs;
@@ -106,11 +107,8 @@ impl Read {
     /// `Corrupt` for another digest; those of the recipes' selection.
     pub fn of(media: Media, wish: &mut Wish) -> Result<Self> {
         // Once: the trees and images of one job are of one medium.
-        if let Some(want) = wish.sha256.take()
-            && !wish.shelf.has_digest(&media.name, want)
-        {
-            check_digest(&media, want)?;
-            wish.shelf.hashed(&media.name, want);
+        if let Some(demand) = wish.demand.take() {
+            wish.target.vouched = trust::check(&media, &wish.image, &demand, &wish.shelf)?;
         }
         let labels = label::labels(&wish.recipes)?;
         let (docs, identity) = (media.boot_docs(), media.identity(&labels));
@@ -125,24 +123,6 @@ impl Read {
         let recipe = recipe.clone();
         Ok(Read { media, docs, identity, recipe })
     }
-}
-
-/// A wrong download is told before anything is written.
-fn check_digest(media: &Media, want: crate::content::copy::Digest) -> Result<()> {
-    let bar = Bar::new(media.image.len());
-    let root = "sha256".parse()?;
-    let got = crate::content::copy::digest(&media.image, &|n| {
-        crate::publish::Progress::advance(&bar, &root, n)
-    })?;
-    if got != want {
-        return Err(Error::new(
-            ErrorKind::Corrupt,
-            format!("SHA-256 is {got}, not {want} as demanded"),
-        )
-        .source_name(&media.name)
-        .hint("download it again, or correct sha256 in the recipe file"));
-    }
-    Ok(())
 }
 
 pub fn run(a: &Build) -> Result<Outcome> {
@@ -168,7 +148,7 @@ pub fn run(a: &Build) -> Result<Outcome> {
 /// What a job has made.
 pub(super) enum Built {
     /// A tree.
-    Tree(Box<Plan>, publish::Done, PathBuf),
+    Tree(Box<Plan>, Box<publish::Done>, PathBuf),
     /// An image, as JSON.
     Image(serde_json::Value),
 }
@@ -201,7 +181,7 @@ pub(super) fn one(a: &Build, mut wish: Wish, signer: Option<&Signer>) -> Result<
         let out =
             out.ok_or_else(|| Error::usage("where to?").hint("name the folder with -o DIR"))?;
         let done = write(&plan, &out, signer)?;
-        built.push(Built::Tree(Box::new(plan), done, out));
+        built.push(Built::Tree(Box::new(plan), Box::new(done), out));
     }
     for i in &images {
         i.write(!a.json)?;

@@ -20,6 +20,7 @@ mod resolve;
 mod serve;
 mod signers;
 pub mod term;
+mod trust;
 mod verify;
 
 use crate::error::{ErrorKind, Result};

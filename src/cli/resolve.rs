@@ -1,13 +1,13 @@
 //! From arguments as typed to the library's values: media opened, profiles read, recipes gathered.
 
-use super::args::{Said, Signing, Source};
+use super::args::{Said, Signing, Source, Trust};
 use super::remote;
-use crate::content::copy::Digest;
 use crate::content::path::TreePath;
 use crate::content::tree::Tree;
 use crate::content::{Content, folder};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::cms::{self, Signer};
+use crate::format::sums::Sum;
 use crate::format::x509::Certificate;
 use crate::media::{self, Media};
 use crate::model::hosts::Hosts;
@@ -17,6 +17,7 @@ use crate::plan::{Extent, NetbootPair, Target};
 use crate::recipe::job::{Job, JobProfile, base_url};
 use crate::recipe::output::Output;
 use crate::recipe::source::FileOrUrl;
+use crate::recipe::trust::Demand;
 use crate::recipe::{self, Recipe};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -67,8 +68,8 @@ pub fn in_image<'s>(media: &Media, spec: &'s str) -> Option<(&'s str, &'s str)> 
 pub struct Wish {
     /// The ISO.
     pub image: FileOrUrl,
-    /// Its SHA-256, where the recipe file demands one.
-    pub sha256: Option<Digest>,
+    /// What it must be, where something is demanded.
+    pub demand: Option<Demand>,
     /// Profile.
     pub profile: Profile,
     /// What to build for.
@@ -92,7 +93,7 @@ pub struct Shelf(RefCell<BTreeMap<String, Shared>>);
 struct Shared {
     jobs: usize,
     media: Option<Media>,
-    digest: Option<Digest>,
+    sum: Option<Sum>,
 }
 
 impl Shelf {
@@ -112,15 +113,15 @@ impl Shelf {
         }
     }
 
-    /// True where the image was found to have that digest.
-    pub fn has_digest(&self, image: &str, digest: Digest) -> bool {
-        self.0.borrow().get(image).is_some_and(|s| s.digest == Some(digest))
+    /// True where the image was found to have that sum.
+    pub fn has_sum(&self, image: &str, sum: &Sum) -> bool {
+        self.0.borrow().get(image).is_some_and(|s| s.sum.as_ref() == Some(sum))
     }
 
     /// The image was hashed.
-    pub fn hashed(&self, image: &str, digest: Digest) {
+    pub fn summed(&self, image: &str, sum: Sum) {
         if let Some(s) = self.0.borrow_mut().get_mut(image) {
-            s.digest = Some(digest);
+            s.sum = Some(sum);
         }
     }
 
@@ -224,15 +225,29 @@ pub fn said(source: &FileOrUrl, a: &Said, machines: Option<&Path>) -> Result<Wis
         wish.profile.answers.delivery = Some(way.into());
     }
     wish.recipe = a.recipe.clone().or(wish.recipe);
+    let demand = demand(&a.trust, wish.demand.take().unwrap_or_default());
+    demand.check()?;
+    wish.demand = Some(demand);
     wish.target.source_date_epoch = source_date_epoch()?;
     Ok(wish)
+}
+
+/// What was typed, over what the recipe file says.
+fn demand(a: &Trust, said: Demand) -> Demand {
+    Demand {
+        sha256: a.sha256.or(said.sha256),
+        checksums: a.checksums.clone().or(said.checksums),
+        signature: a.signature.clone().or(said.signature),
+        keys: if a.key.is_empty() { said.keys } else { a.key.clone() },
+        whole: a.verify_whole || said.whole,
+    }
 }
 
 fn from_image(source: &FileOrUrl, a: &Said, machines: Option<&Path>) -> Result<Wish> {
     let profile = profile(a.profile.as_deref())?;
     Ok(Wish {
         image: source.clone(),
-        sha256: None,
+        demand: None,
         target: Target {
             own_answers: own_of(&profile, a.profile.as_deref())?,
             folders: folders(&profile, a.profile.as_deref())?,
@@ -258,7 +273,7 @@ fn from_job(source: &Path, a: &Said, machines: Option<&Path>) -> Result<Wish> {
     let netboot = job.netboot.as_ref().map(|n| pair(&n.kernel, &n.initrd)).transpose()?;
     Ok(Wish {
         image: job.source.image()?.clone(),
-        sha256: job.source.sha256,
+        demand: Some(job.source.demand()),
         target: Target {
             base_url: job.base_url.as_deref().map(base_url).transpose()?,
             netboot,

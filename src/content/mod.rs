@@ -263,6 +263,14 @@ impl Content {
         })?
     }
 
+    /// True where no byte of it has to be fetched from far away.
+    pub fn is_at_hand(&self) -> bool {
+        self.segments().all(|s| match s {
+            Segment::Extent { src, .. } => src.is_at_hand(),
+            _ => true,
+        })
+    }
+
     fn overlapping<'a>(&'a self, range: &Range<u64>) -> impl Iterator<Item = (u64, &'a Segment)> {
         let first = self.parts.partition_point(|(start, s)| start + s.len() <= range.start);
         let end = range.end;

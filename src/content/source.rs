@@ -44,6 +44,11 @@ pub trait ReadAt: Send + Sync {
         None
     }
 
+    /// True where no byte has to be fetched from far away.
+    fn is_at_hand(&self) -> bool {
+        self.remote().is_none() || self.file().is_some()
+    }
+
     /// Tells that `len` bytes from `off` on are about to be read in order, with `again` not for the last time. A
     /// source that is far away asks for just those; others have nothing to do.
     fn in_order(&self, _off: u64, _len: u64, _again: bool) {}

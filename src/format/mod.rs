@@ -27,6 +27,7 @@ pub mod module;
 pub mod netplan;
 pub mod networkd;
 pub mod nm_keyfile;
+pub mod openpgp;
 pub mod patch;
 pub mod paths;
 pub mod pe;

@@ -104,6 +104,18 @@ pub struct Sum {
 }
 
 impl Sum {
+    /// From hex digits.
+    ///
+    /// # Errors
+    /// `Usage` where they are none, or not as many as the algorithm makes.
+    pub fn new(algorithm: Algorithm, hex: &str) -> Result<Sum> {
+        let fits = hex.len() == algorithm.digits() && hex.bytes().all(|b| b.is_ascii_hexdigit());
+        match fits {
+            true => Ok(Sum { algorithm, hex: hex.to_ascii_lowercase() }),
+            false => Err(Error::usage(format!("\"{hex}\" is no {}", algorithm.name()))),
+        }
+    }
+
     /// Hex digits in lower case.
     pub fn hex(&self) -> &str {
         &self.hex

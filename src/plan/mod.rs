@@ -11,6 +11,7 @@ pub mod overlay;
 mod planned;
 pub mod render;
 mod target;
+pub mod vouched;
 
 pub(crate) use planned::add;
 pub use planned::{Origin, Planned, Role};
@@ -26,8 +27,10 @@ use crate::media::identity::Identity;
 use crate::model::boot::Locus;
 use crate::model::profile::Profile;
 use crate::recipe::Recipe;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::BTreeMap;
+
+pub use vouched::Source;
 
 /// The boot entry that the tree starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -44,15 +47,6 @@ pub struct Chosen {
     pub cmdline: String,
     /// The edits that changed something, in order.
     pub edits: Vec<ArgEdit>,
-}
-
-/// The medium.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
-    /// File name, without folders.
-    pub name: String,
-    /// Bytes.
-    pub size: u64,
 }
 
 /// What a build would write.
@@ -119,7 +113,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan> {
         None => for_all(inputs)?,
     };
     plan.notes.extend(doubts::of(inputs)?);
-    Ok(plan)
+    Ok(plan.vouched(inputs))
 }
 
 /// For whatever machine comes.
@@ -146,7 +140,7 @@ fn for_all(inputs: &Inputs) -> Result<Plan> {
         title,
         recipe: recipe.name.clone(),
         identity: (*identity).clone(),
-        source: Source { name: file_name(&media.name), size: media.image.len() },
+        source: Source::of(media, target.vouched.as_ref()),
         source_date_epoch: target.source_date_epoch,
         must_have: must_have(profile, &chosen),
         chosen,

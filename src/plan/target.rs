@@ -1,6 +1,7 @@
 //! What to build for: what the operator says beside the profile.
 
 use super::overlay;
+use super::vouched::Vouched;
 use crate::content::Content;
 use crate::family::draft::Route;
 use crate::model::hosts::Hosts;
@@ -44,6 +45,8 @@ pub struct Target {
     pub hosts: Option<Hosts>,
     /// The script checks the signatures of kernel and initrd, which lie beside them.
     pub imgverify: bool,
+    /// What the medium was held against, where something was demanded of it.
+    pub vouched: Option<Vouched>,
 }
 
 /// A kernel and an initrd from outside the medium.

@@ -74,17 +74,43 @@ impl Chain {
     }
 }
 
-fn vendor(_: &Manifest) -> Link {
-    let how = "no list of the vendor's checksums was compared when the tree was made".to_owned();
-    Link { link: "vendor -> checksum", state: State::Gap, how }
+fn vendor(m: &Manifest) -> Link {
+    let link = "vendor -> checksum";
+    let gap = |how: String| Link { link, state: State::Gap, how };
+    match m.source.vouched.as_ref().map(|v| (v, &v.list, &v.signer)) {
+        None => gap("no list of the vendor's checksums was compared when the tree was made".into()),
+        Some((v, None, _)) => gap(format!("the {} was given by the operator", v.algorithm)),
+        Some((_, Some(list), None)) => gap(format!("the list {list} is not signed")),
+        Some((v, Some(list), Some(s))) => {
+            let how = format!(
+                "{} {} by the list {list}, signed by {} ({})",
+                v.algorithm, v.digest, s.user, s.fingerprint
+            );
+            Link { link, state: State::Held, how }
+        }
+    }
 }
 
 fn medium(m: &Manifest) -> Link {
-    let how = format!(
-        "the SHA-256 of {} ({} bytes) was compared with nothing",
-        m.source.name, m.source.size
-    );
-    Link { link: "checksum -> medium", state: State::Gap, how }
+    let link = "checksum -> medium";
+    let (name, size) = (&m.source.name, m.source.size);
+    match &m.source.vouched {
+        Some(v) if v.compared => {
+            let how = format!("the {} of {name} ({size} bytes) is that one", v.algorithm);
+            Link { link, state: State::Held, how }
+        }
+        Some(v) => {
+            let how = format!(
+                "{name} ({size} bytes) was read in part, so its {} was not compared",
+                v.algorithm
+            );
+            Link { link, state: State::Gap, how }
+        }
+        None => {
+            let how = format!("the SHA-256 of {name} ({size} bytes) was compared with nothing");
+            Link { link, state: State::Gap, how }
+        }
+    }
 }
 
 /// Held by the build itself, which hashes what it copies.
@@ -100,11 +126,11 @@ fn extents(m: &Manifest) -> Link {
             Origin::Made => made += 1,
         }
     }
-    let mut how = format!("{whole} files are the medium's bytes");
+    let mut how = format!("files of the medium's bytes: {whole}");
     for (n, what) in [
-        (changed, "are its bytes with changes that are listed"),
-        (given, "the operator gave"),
-        (made, "were made here"),
+        (changed, "more with changes that are listed"),
+        (given, "given by the operator"),
+        (made, "made here"),
     ] {
         if n > 0 {
             how += &format!(", {n} {what}");

@@ -3,6 +3,7 @@
 
 use super::output::{Output, one_or_many};
 use super::source::FileOrUrl;
+use super::trust::Demand;
 use crate::content::copy::Digest;
 use crate::error::{Error, Result};
 use crate::model::profile::Profile;
@@ -53,9 +54,52 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub sha256: Option<Digest>,
+    /// A list of checksums that has the image by its name: a path, or an address. Refuse an image with another
+    /// SHA-256 or SHA-512.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksums: Option<FileOrUrl>,
+    /// The list's OpenPGP signature, where it lies neither in the list nor beside it: a path, or an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<FileOrUrl>,
+    /// A file with the vendor's OpenPGP key, or several: one of them must have signed the list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyFiles>,
+    /// Read the whole image and compare it, also where a part would do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub verify_whole: bool,
+}
+
+/// One file, or several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum KeyFiles {
+    /// One file.
+    One(PathBuf),
+    /// Several files.
+    Many(Vec<PathBuf>),
+}
+
+impl KeyFiles {
+    fn files(&mut self) -> &mut [PathBuf] {
+        match self {
+            KeyFiles::One(f) => std::slice::from_mut(f),
+            KeyFiles::Many(all) => all,
+        }
+    }
 }
 
 impl Source {
+    /// What is demanded of the image.
+    pub fn demand(&self) -> Demand {
+        Demand {
+            sha256: self.sha256,
+            checksums: self.checksums.clone(),
+            signature: self.signature.clone(),
+            keys: self.key.clone().map_or_else(Vec::new, |mut k| k.files().to_vec()),
+            whole: self.verify_whole,
+        }
+    }
+
     /// The image.
     ///
     /// # Errors
@@ -116,7 +160,10 @@ impl Job {
 
     fn resolve(&mut self, folder: &Path) {
         self.source.path.iter_mut().for_each(|p| p.relative_to(folder));
+        let lists = self.source.checksums.iter_mut().chain(&mut self.source.signature);
+        lists.for_each(|p| p.relative_to(folder));
         let mut paths: Vec<&mut PathBuf> = Vec::new();
+        paths.extend(self.source.key.iter_mut().flat_map(|k| k.files()));
         match &mut self.profile {
             Some(JobProfile::File(p)) => paths.push(p),
             Some(JobProfile::Inline(p)) => {
@@ -139,6 +186,7 @@ impl Job {
     /// `Usage` for what can't be built.
     pub fn check(&self) -> Result<()> {
         self.source.image()?;
+        self.source.demand().check()?;
         if self.output.is_empty() {
             return Err(Error::usage("no [[output]]: say where the tree or the image is to go"));
         }

@@ -7,6 +7,7 @@ pub mod lint;
 pub mod output;
 pub mod select;
 pub mod source;
+pub mod trust;
 
 use crate::content::path::TreePath;
 use crate::content::tree::Tree;

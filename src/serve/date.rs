@@ -25,7 +25,7 @@ pub fn write(time: i64) -> Option<String> {
     ))
 }
 
-/// Reads what [`write`] writes; the name of the day is not held against the date.
+/// Reads what [`write()`] writes; the name of the day is not held against the date.
 pub fn read(text: &str) -> Option<i64> {
     let mut words = text.trim().split_once(", ")?.1.split(' ');
     let number = |s: &str, most: i64| -> Option<i64> {

@@ -12,6 +12,7 @@ packages=(
   gzip xz-utils bzip2 lz4 lzop initramfs-tools-core   # initrds: each codec, and those who list them
   dnsmasq-base iproute2 util-linux curl           # serve: a network of its own
   dracut-core dracut-network dracut-live isc-dhcp-client iputils-arping
+  gnupg                                          # makes keys and signatures, good and bad
   nginx-light strace                             # a web server that is not ours; what is opened, and how often
 )
 missing=()

@@ -265,7 +265,7 @@ pub fn tree(dir: &Path, version: u8) {
         name: "x".into(),
         recipe: "x".into(),
         media: Identity::default(),
-        source: Source { name: "x.iso".into(), size: 0 },
+        source: Source { name: "x.iso".into(), ..Source::default() },
         source_date_epoch: None,
         title: format!("X {version}"),
         must_have: Vec::new(),

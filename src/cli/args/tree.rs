@@ -1,5 +1,6 @@
 //! Arguments of `plan` and `build`.
 
+use crate::content::copy::Digest;
 use crate::model::profile::Delivery;
 use crate::recipe::source::FileOrUrl;
 use clap::{Args, ValueEnum};
@@ -36,6 +37,31 @@ pub struct Said {
     /// Folder of recipes that override the bundled ones
     #[arg(long, value_name = "DIR")]
     pub recipes: Option<PathBuf>,
+    /// What the ISO must be
+    #[command(flatten)]
+    pub trust: Trust,
+}
+
+/// What an ISO must be.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "What the ISO must be")]
+pub struct Trust {
+    /// Refuse an ISO with another SHA-256
+    #[arg(long, value_name = "HEX")]
+    pub sha256: Option<Digest>,
+    /// The vendor's list of checksums (SHA-256 or SHA-512) that has the ISO
+    #[arg(long, value_name = "LIST", value_parser = super::file_or_url())]
+    pub checksums: Option<FileOrUrl>,
+    /// The list's OpenPGP signature; in the list or beside it where absent
+    #[arg(long, value_name = "SIGNATURE", value_parser = super::file_or_url())]
+    pub signature: Option<FileOrUrl>,
+    /// The vendor's OpenPGP key, which must have signed the list; several
+    /// times for several
+    #[arg(long, value_name = "FILE")]
+    pub key: Vec<PathBuf>,
+    /// Read all of an ISO by URL and compare it, also where a part would do
+    #[arg(long)]
+    pub verify_whole: bool,
 }
 
 /// What `plan` and `build` share.

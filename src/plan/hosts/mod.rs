@@ -111,7 +111,7 @@ pub(super) fn make(inputs: &Inputs, hosts: &Hosts) -> Result<Plan> {
         title,
         recipe: recipe.name.clone(),
         identity: (*identity).clone(),
-        source: Source { name: super::file_name(&media.name), size: media.image.len() },
+        source: Source::of(media, inputs.target.vouched.as_ref()),
         source_date_epoch: target.source_date_epoch,
         must_have,
         chosen: first.chosen.clone(),

@@ -164,12 +164,13 @@ pub fn make(inputs: &Inputs, wish: &Wish) -> Result<ImagePlan> {
     let (name, title) = super::names(recipe, identity);
     draft.coverage.sort_by_key(|c| (c.layer, c.aspect));
     draft.notes.extend(super::doubts::of(inputs)?);
+    draft.notes.extend(super::vouched::notes(inputs, std::iter::once(&content)));
     Ok(ImagePlan {
         name,
         title,
         recipe: recipe.name.clone(),
         identity: (*identity).clone(),
-        source: Source { name: super::file_name(&media.name), size: media.image.len() },
+        source: Source::of(media, inputs.target.vouched.as_ref()),
         menus,
         files,
         touched,
