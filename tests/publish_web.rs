@@ -493,3 +493,27 @@ fn the_command_says_where_it_stopped_and_what_to_do() {
     assert_eq!(code, Some(2));
     assert!(err.contains("no answer"), "{err}");
 }
+
+/// What was not read is a gap in the chain, and told as one.
+#[test]
+fn the_chain_says_what_was_not_read() {
+    let tree = tree();
+    let host = faulty(tree.path(), Arc::new(|_| None));
+    let told =
+        |more: &[&str]| tool(&[&["verify", &format!("{host}/"), "--chain"], more].concat()).1;
+    let out = told(&[]);
+    assert!(
+        out.contains("GAP     manifest -> files")
+            && out.contains("1 were not read: --whole reads them"),
+        "{out}"
+    );
+    assert_eq!(
+        out.lines().filter(|l| l.starts_with("   GAP     ") && l.contains(BIG)).count(),
+        1,
+        "{out}"
+    );
+    assert!(
+        told(&["--whole"]).contains("held    manifest -> files     all 26 files have"),
+        "{out}"
+    );
+}
