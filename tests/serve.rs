@@ -372,6 +372,30 @@ fn conditions_and_tags_follow_the_file() {
 }
 
 #[test]
+fn who_serves_others_is_told_so_and_who_can_t_is_told_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = |listen: &str| {
+        let mut c = Command::new(TOOL);
+        c.args(["serve", text(dir.path()), "--listen", listen]).stdin(Stdio::null());
+        c.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let mut child = start("0.0.0.0:0");
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    child.kill().unwrap();
+    let said = child.wait_with_output().unwrap().stderr;
+    assert!(
+        String::from_utf8_lossy(&said).starts_with("warning: whoever reaches 0.0.0.0:"),
+        "{said:?}"
+    );
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let o = start(&taken.local_addr().unwrap().to_string()).wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&o.stderr).into_owned();
+    assert_eq!(o.status.code(), Some(2));
+    assert!(said.contains("can't listen on 127.0.0.1:") && said.contains("\nhint: "), "{said}");
+}
+
+#[test]
 fn curl_gets_along_with_it() {
     let Some(curl) = support::packaged("/usr/bin/curl", "curl") else { return };
     let dir = tempfile::tempdir().unwrap();

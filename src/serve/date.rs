@@ -44,7 +44,8 @@ pub fn read(text: &str) -> Option<i64> {
     {
         return None;
     }
-    Some(days_to(year, month, day) * DAY + h * 3600 + m * 60 + s)
+    let time = days_to(year, month, day) * DAY + h * 3600 + m * 60 + s;
+    (time <= LAST).then_some(time)
 }
 
 /// The same as `1994-11-06T08:49:37Z`, for logs.
