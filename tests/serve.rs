@@ -201,6 +201,24 @@ fn material_or_demo() -> PathBuf {
 }
 
 #[test]
+fn an_iso_of_another_server_is_served_without_a_copy() {
+    let (built, cwd) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let iso = demo();
+    tool(&["build", text(&iso), "-o", text(built.path())]);
+    let far = Running::start(&[text(iso.parent().unwrap())], cwd.path());
+    let url = format!("http://{}/demo.iso", far.at);
+    let run = Running::start(&[&url], cwd.path());
+    let mut c = Client::to(run.at);
+    for f in ["vmlinuz", "initrd.img", "boot.ipxe"] {
+        let a = c.get(&format!("/{f}"), "");
+        assert!(a.status == 200 && a.body == std::fs::read(built.path().join(f)).unwrap(), "{f}");
+    }
+    assert!(far.logged("GET /demo.iso 206 "), "{:?}", far.log.lock().unwrap());
+    drop((run, far));
+    assert_eq!(files(cwd.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
 fn a_recipe_file_is_served_with_its_image() {
     let dir = tempfile::tempdir().unwrap();
     let job = dir.path().join("job.toml");
@@ -351,6 +369,30 @@ fn conditions_and_tags_follow_the_file() {
     c.say("GET /f HTTP/1.0\r\n\r\n");
     assert_eq!(c.hear(true).unwrap().field("connection"), "close");
     assert!(c.hear(true).is_none());
+}
+
+#[test]
+fn who_serves_others_is_told_so_and_who_can_t_is_told_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = |listen: &str| {
+        let mut c = Command::new(TOOL);
+        c.args(["serve", text(dir.path()), "--listen", listen]).stdin(Stdio::null());
+        c.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let mut child = start("0.0.0.0:0");
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    child.kill().unwrap();
+    let said = child.wait_with_output().unwrap().stderr;
+    assert!(
+        String::from_utf8_lossy(&said).starts_with("warning: whoever reaches 0.0.0.0:"),
+        "{said:?}"
+    );
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let o = start(&taken.local_addr().unwrap().to_string()).wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&o.stderr).into_owned();
+    assert_eq!(o.status.code(), Some(2));
+    assert!(said.contains("can't listen on 127.0.0.1:") && said.contains("\nhint: "), "{said}");
 }
 
 #[test]

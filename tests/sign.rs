@@ -310,3 +310,56 @@ fn the_chain_is_told_link_by_link_with_its_gaps() {
         chain["files"].as_array().unwrap().iter().filter(|f| f["state"] == "broken").collect();
     assert_eq!((broken.len(), &broken[0]["path"]), (1, &serde_json::Value::from("vmlinuz")));
 }
+
+/// From a list that the vendor signed to each file: nothing is left out.
+#[test]
+fn a_whole_chain_is_told_as_whole() {
+    let Some(keys) = keys() else { return };
+    let Some(gpg) = support::packaged("/usr/bin/gpg", "gpg") else { return };
+    let d = keys.path();
+    // Its agent's socket has a path of 108 bytes at most.
+    let home = tempfile::Builder::new().prefix("g").tempdir_in("/tmp").unwrap();
+    let gpg = |args: &[&str]| {
+        let o = Command::new(&gpg)
+            .arg("--homedir")
+            .arg(home.path())
+            .args([
+                "--batch",
+                "--yes",
+                "--quiet",
+                "--pinentry-mode",
+                "loopback",
+                "--passphrase",
+                "",
+            ])
+            .args(args)
+            .current_dir(d)
+            .output()
+            .unwrap();
+        assert!(o.status.success(), "{args:?}: {}", String::from_utf8_lossy(&o.stderr));
+    };
+    gpg(&["--quick-generate-key", "Vendor", "rsa2048", "sign", "never"]);
+    gpg(&["--armor", "--output", "vendor.asc", "--export"]);
+    std::fs::copy(demo(), d.join("some.iso")).unwrap();
+    let sums = Command::new("sha256sum").arg("some.iso").current_dir(d).output().unwrap();
+    std::fs::write(d.join("SHA256SUMS"), sums.stdout).unwrap();
+    gpg(&["--armor", "--output", "SHA256SUMS.asc", "--detach-sign", "SHA256SUMS"]);
+    let _ =
+        Command::new("gpgconf").arg("--homedir").arg(home.path()).args(["--kill", "all"]).status();
+
+    let vendors = ["--checksums", "SHA256SUMS", "--key", "vendor.asc"];
+    let all = [&["build", "some.iso", "-o", "tree", "--sign", "both.pem"], &vendors[..]].concat();
+    let (code, _, err) = tool(d, &all);
+    assert_eq!(code, Some(0), "{err}");
+    let (code, out, _) = tool(d, &["verify", "tree", "--ca", "ca.pem", "--chain"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("The chain is whole.\n") && !out.contains("GAP"), "{out}");
+    assert!(out.contains("SHA256SUMS, signed by Vendor ("), "{out}");
+    assert_eq!(out.lines().filter(|l| l.starts_with("   held  ")).count(), 5 + 30, "{out}");
+    // By HTTP too.
+    let site = Site::folder(&d.join("tree")).unwrap();
+    let server = Server::start(site, "127.0.0.1:0".parse().unwrap(), Arc::new(|_| {})).unwrap();
+    let url = format!("http://{}/", server.addr());
+    let (_, out, _) = tool(d, &["verify", &url, "--ca", "ca.pem", "--chain", "--whole"]);
+    assert!(out.contains("The chain is whole.\n"), "{out}");
+}

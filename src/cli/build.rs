@@ -148,7 +148,7 @@ pub fn run(a: &Build) -> Result<Outcome> {
 /// What a job has made.
 pub(super) enum Built {
     /// A tree.
-    Tree(Box<Plan>, publish::Done, PathBuf),
+    Tree(Box<Plan>, Box<publish::Done>, PathBuf),
     /// An image, as JSON.
     Image(serde_json::Value),
 }
@@ -181,7 +181,7 @@ pub(super) fn one(a: &Build, mut wish: Wish, signer: Option<&Signer>) -> Result<
         let out =
             out.ok_or_else(|| Error::usage("where to?").hint("name the folder with -o DIR"))?;
         let done = write(&plan, &out, signer)?;
-        built.push(Built::Tree(Box::new(plan), done, out));
+        built.push(Built::Tree(Box::new(plan), Box::new(done), out));
     }
     for i in &images {
         i.write(!a.json)?;

@@ -181,7 +181,7 @@ fn blocks(text: &str) -> Result<Vec<(String, Vec<u8>)>> {
         let damaged = || Error::usage("a PEM block is damaged");
         let end = block.find("-----END ").ok_or_else(damaged)?;
         let line = block[end..].find('\n').map_or(block.len(), |n| end + n + 1);
-        let (label, der) = pem::decode_vec(block[..line].as_bytes()).map_err(|_| damaged())?;
+        let (label, der) = pem::decode_vec(&block.as_bytes()[..line]).map_err(|_| damaged())?;
         found.push((label.to_owned(), der));
         rest = &block[line..];
     }

@@ -25,7 +25,7 @@ pub fn write(time: i64) -> Option<String> {
     ))
 }
 
-/// Reads what [`write`] writes; the name of the day is not held against the date.
+/// Reads what [`write()`] writes; the name of the day is not held against the date.
 pub fn read(text: &str) -> Option<i64> {
     let mut words = text.trim().split_once(", ")?.1.split(' ');
     let number = |s: &str, most: i64| -> Option<i64> {
@@ -44,7 +44,8 @@ pub fn read(text: &str) -> Option<i64> {
     {
         return None;
     }
-    Some(days_to(year, month, day) * DAY + h * 3600 + m * 60 + s)
+    let time = days_to(year, month, day) * DAY + h * 3600 + m * 60 + s;
+    (time <= LAST).then_some(time)
 }
 
 /// The same as `1994-11-06T08:49:37Z`, for logs.

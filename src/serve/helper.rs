@@ -81,6 +81,8 @@ impl Helpers {
     }
 
     fn body(&self, stream: &TcpStream, body: &Content, sent: &mut u64) -> bool {
+        // The next machine will want the same.
+        body.in_order(true);
         let mut buf = vec![0; CHUNK.min(body.len()) as usize];
         let mut at = 0;
         while at < body.len() {

@@ -13,7 +13,7 @@ mod helper;
 mod listing;
 pub mod machines;
 mod out;
-mod range;
+pub mod range;
 pub mod request;
 mod respond;
 mod site;

@@ -1,6 +1,6 @@
 //! Entity tags (RFC 9110, 8.8.3). A file of this machine goes by what the file system says of it, as every
 //! web server's do: device, inode, size and the nanosecond of its last change. An extent of an ISO is that
-//! of the ISO, and where it lies in it. Bytes in memory go by themselves. Nothing is read for a tag.
+//! of the ISO, and where it lies in it; a remote one goes by the tag that its server gives it. Bytes in memory go by themselves. Nothing is read for a tag.
 
 use crate::content::{Content, Segment};
 use crate::error::{Error, Result};
@@ -82,11 +82,13 @@ pub fn of_content(content: &Content, nonce: u64) -> Result<String> {
                             .map_err(|e| Error::io("can't stat", e).source_name(src.name()))?;
                         h.file(&meta);
                     }
-                    None => {
-                        h.number(nonce);
-                        h.number(Arc::as_ptr(src).addr() as u64);
-                        h.bytes(src.name().as_bytes());
-                    }
+                    None => match src.stamp() {
+                        Some(stamp) => h.bytes(stamp.text.as_bytes()),
+                        None => {
+                            h.number(nonce);
+                            h.number(Arc::as_ptr(src).addr() as u64);
+                        }
+                    },
                 }
             }
         }

@@ -44,7 +44,7 @@ impl Lines {
     }
 }
 
-/// A request's line.
+/// A request's line: time, address, method, target, status, bytes of body, stage, and the host whose file it is.
 pub fn line(json: bool, s: &Served, m: &Meaning, now: i64) -> String {
     let stage = m.stage.filter(|_| matches!(s.status, 200 | 206)).map(|s| s.word());
     if json {
@@ -66,7 +66,7 @@ pub fn line(json: bool, s: &Served, m: &Meaning, now: i64) -> String {
     let word =
         |t: &str| if t.is_empty() { "-".to_owned() } else { term::safe(t).replace(' ', "%20") };
     format!(
-        "{} {} {} {} {} {}{} {}",
+        "{} {} {} {} {} {}{} {}{}",
         date::iso(now),
         s.peer.ip().to_canonical(),
         word(&s.method),
@@ -74,7 +74,8 @@ pub fn line(json: bool, s: &Served, m: &Meaning, now: i64) -> String {
         s.status,
         s.bytes,
         if s.complete { "" } else { "(cut off)" },
-        stage.unwrap_or("-")
+        stage.unwrap_or("-"),
+        m.host.as_ref().map_or(String::new(), |h| format!(" {}", word(h)))
     )
 }
 
