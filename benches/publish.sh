@@ -20,7 +20,7 @@ fi
 command -v rclone >/dev/null || { echo "rclone is not there: apt-get install rclone" >&2; exit 1; }
 cargo build --quiet --release --example s3
 
-mkdir -p "$work/s3/b" "$work/tree/images/pxeboot" "$work/tree/Packages"
+mkdir -p "$work/s3/boot" "$work/tree/images/pxeboot" "$work/tree/Packages"
 openssl enc -aes-128-ctr -nosalt -K 00 -iv 00 -in /dev/zero 2>/dev/null | head -c 380000 > "$work/block" || true
 for i in $(seq 1 1400); do
   { printf '%08d' "$i"; cat "$work/block"; } > "$work/tree/Packages/package-$i.rpm"
@@ -51,19 +51,19 @@ target/release/examples/s3 "$work/s3" "$port" &
 server=$!
 url=http://127.0.0.1:$port
 export AWS_ACCESS_KEY_ID=bench AWS_SECRET_ACCESS_KEY=benchbench AWS_DEFAULT_REGION=us-east-1
-unset AWS_PROFILE AWS_ENDPOINT_URL HTTP_PROXY http_proxy
+unset AWS_PROFILE AWS_ENDPOINT_URL AWS_CA_BUNDLE HTTP_PROXY http_proxy
 export RCLONE_CONFIG_B_TYPE=s3 RCLONE_CONFIG_B_PROVIDER=Other RCLONE_CONFIG_B_ENV_AUTH=true
 export RCLONE_CONFIG_B_ENDPOINT=$url RCLONE_CONFIG_B_FORCE_PATH_STYLE=true
 for _ in $(seq 50); do curl -s -o /dev/null "$url" && break; sleep 0.1; done
 
 # The tree as publish has it: kernel and initrd beside the whole medium.
 extract="mkdir -p $work/x/repo && bsdtar -xf $iso -C $work/x/repo && cp $work/x/repo/images/pxeboot/* $work/x/"
-publish="$tool publish $iso s3://b/x --endpoint $url --full-tree --plus once"
+publish="$tool publish $iso s3://boot/x --endpoint $url --full-tree --plus once"
 
 declare -A best cpu
 # once NAME COMMAND: into an empty bucket; the best wall time in milliseconds, and the processor's in that run.
 once() {
-  rm -rf "$work/s3" "$work/x"; mkdir -p "$work/s3/b"
+  rm -rf "$work/s3" "$work/x"; mkdir -p "$work/s3/boot"
   local t
   t=$( { TIMEFORMAT='%R %U %S'; time bash -c "$2" >"$work/log" 2>&1 </dev/null; } 2>&1 ) || {
     echo "FAILED: $2" >&2; tail -3 "$work/log" >&2; exit 1; }
@@ -81,12 +81,12 @@ row() {
 echo "publish: an ISO of $(stat -c %s "$iso") bytes and 1,404 files into an empty prefix (limits: 1.5 x aws, 1.0 x rclone)"
 for _ in $(seq "$runs"); do
   once publish "$publish"
-  once "extract, aws s3 sync" "$extract && $aws s3 sync --quiet --endpoint-url $url $work/x s3://b/x"
-  once "extract, rclone copy" "$extract && rclone copy $work/x b:b/x"
+  once "extract, aws s3 sync" "$extract && $aws s3 sync --quiet --endpoint-url $url $work/x s3://boot/x"
+  once "extract, rclone copy" "$extract && rclone copy $work/x b:boot/x"
   once "rclone copy alone" "$extract" # the folder is there before the clock starts
-  rm -rf "$work/s3"; mkdir -p "$work/s3/b"
+  rm -rf "$work/s3"; mkdir -p "$work/s3/boot"
   unset "best[rclone copy alone]"
-  t0=$EPOCHREALTIME; rclone copy "$work/x" b:b/x 2>"$work/log"; t1=$EPOCHREALTIME
+  t0=$EPOCHREALTIME; rclone copy "$work/x" b:boot/x 2>"$work/log"; t1=$EPOCHREALTIME
   ms=$(( (${t1/[.,]/} - ${t0/[.,]/}) / 1000 ))
   [ -n "${alone:-}" ] && [ "$alone" -le "$ms" ] || alone=$ms
 done
@@ -94,7 +94,7 @@ for n in publish "extract, aws s3 sync" "extract, rclone copy"; do row "$n"; don
 awk -v a="$alone" -v b="${best[publish]}" \
   'BEGIN {printf "  %-28s %8d ms; publish is %5.2f x as fast\n", "rclone copy, extracted before", a, a/b}'
 
-rm -rf "$work/s3" "$work/x"; mkdir -p "$work/s3/b"
+rm -rf "$work/s3" "$work/x"; mkdir -p "$work/s3/boot"
 peak=$( { /usr/bin/time -f %M bash -c "exec $publish" >/dev/null; } 2>&1 | tail -1)
 echo "  memory, first run            $peak KiB (limit: 98304)"
 touch "$work/mark"
@@ -104,4 +104,4 @@ for _ in $(seq "$runs"); do
   ms=$(( (${t1/[.,]/} - ${t0/[.,]/}) / 1000 ))
   [ -n "${second:-}" ] && [ "$second" -le "$ms" ] || second=$ms
 done
-echo "  second run                   $second ms (limit: 1000), objects written: $(find "$work/s3/b" -type f -newer "$work/mark" | wc -l) (limit: 0)"
+echo "  second run                   $second ms (limit: 1000), objects written: $(find "$work/s3/boot" -type f -newer "$work/mark" | wc -l) (limit: 0)"

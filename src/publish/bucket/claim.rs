@@ -187,14 +187,16 @@ impl<'a> Claim<'a> {
             .source_name(self.store.target())
             .hint("what is up is kept; the other one goes on from there")
         };
-        if !self.conditional && !read(self.store)?.is_some_and(|(t, _)| t.run == state.text.run) {
+        let is_lost =
+            |run: &str| Ok::<_, Error>(read(self.store)?.is_none_or(|(t, _)| t.run != run));
+        if !self.conditional && is_lost(&state.text.run)? {
             return Err(lost());
         }
         match write(self.store, &state.text, when, &|| true) {
             Ok(v) => state.version = v,
             // A folder knows no condition on what is there: looking before must do.
             Err(f) if f.is_unknown() => {
-                if !read(self.store)?.is_some_and(|(t, _)| t.run == state.text.run) {
+                if is_lost(&state.text.run)? {
                     return Err(lost());
                 }
                 state.version = write(self.store, &state.text, When::Always, &|| true)?;

@@ -10,7 +10,9 @@ pub mod ledger;
 mod pump;
 mod run;
 mod survey;
+mod todo;
 
-pub use run::{Operation, Options, Report, publish};
+pub use run::{Options, publish};
 pub use survey::Why;
 pub(in crate::publish) use survey::is;
+pub use todo::{Operation, Report};

@@ -165,6 +165,10 @@ fn fate(
             d
         }
     };
+    // Sending it tells that the tree's manifest is wrong about it.
+    if item.expect.is_some_and(|e| e != digest) {
+        return Ok(Fate::Put(Why::Changed));
+    }
     let as_told = row.media_type == item.head.media_type && row.cache == item.head.cache;
     Ok(match (digest == row.sha256, as_told || !store.keeps_heads()) {
         (false, _) => Fate::Put(Why::Changed),

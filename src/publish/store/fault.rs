@@ -82,6 +82,9 @@ fn hint(code: &str) -> Option<&'static str> {
         | "IllegalLocationConstraintException" => {
             "the bucket is in another region: name it with --region"
         }
+        "NotImplemented" | "InvalidArgument" | "InvalidRequest" => {
+            "an older server may not know the checksum that is sent: --checksum sha256, or none"
+        }
         _ => return None,
     })
 }
