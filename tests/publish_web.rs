@@ -372,6 +372,18 @@ fn each_fault_is_named_on_the_file_that_has_it() {
 }
 
 #[test]
+fn an_old_protocol_is_told_once() {
+    let tree = tree();
+    let root = tree.path().to_owned();
+    let f = found(tree.path(), false, move |a| {
+        let right = String::from_utf8(right(&root, a)).ok()?;
+        right.starts_with("HTTP/1.1 200").then(|| right.replacen("HTTP/1.1", "HTTP/1.0", 1))
+    });
+    assert_eq!(f.len(), 1, "{f:?}");
+    assert!(f[0].1.starts_with("comes by HTTP/1.0") && !f[0].2, "{f:?}");
+}
+
+#[test]
 fn names_with_a_plus_and_case_are_told_from_names_that_are_not_there() {
     let tree = tree();
     // As S3 takes it: a raw + is a space.
@@ -516,4 +528,49 @@ fn the_chain_says_what_was_not_read() {
         told(&["--whole"]).contains("held    manifest -> files     all 26 files have"),
         "{out}"
     );
+}
+
+#[test]
+fn https_is_walked_with_the_systems_certificates() {
+    let Some(openssl) = support::packaged("/usr/bin/openssl", "openssl") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let run = |args: &str| {
+        let mut c = Command::new(&openssl);
+        c.args(args.split_whitespace()).current_dir(dir.path());
+        c.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        c.spawn().unwrap()
+    };
+    let new = "req -x509 -newkey rsa:2048 -nodes -days 30 -keyout key.pem -out cert.pem -subj /CN=localhost \
+               -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE";
+    assert!(run(new).wait().unwrap().success());
+    std::fs::write(dir.path().join("boot.ipxe"), "#!ipxe\nshell\n").unwrap();
+    let port = support::free_port();
+    let _running =
+        Running(run(&format!("s_server -quiet -accept {port} -cert cert.pem -key key.pem -WWW")));
+    let url = format!("https://localhost:{port}/boot.ipxe");
+    let since = std::time::Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(since.elapsed().as_secs() < 30, "s_server does not listen");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let (code, _, err) = tool(&["verify", &url]);
+    assert_eq!(code, Some(2));
+    assert!(err.contains("no answer") && err.to_lowercase().contains("certificate"), "{err}");
+    let trusting = Command::new(env!("CARGO_BIN_EXE_isowright"))
+        .args(["verify", &url])
+        .env("SSL_CERT_FILE", dir.path().join("cert.pem"))
+        .output()
+        .unwrap();
+    let both = [trusting.stdout, trusting.stderr].concat();
+    let out = String::from_utf8(both).unwrap();
+    assert!(out.contains("note: boot.ipxe: comes by https: old iPXE builds know none"), "{out}");
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

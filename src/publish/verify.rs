@@ -1,9 +1,12 @@
 //! A tree against its own word: bytes against the manifest, paths that boot files name against the
 //! tree, console and bond in every entry.
 
+mod report;
 pub mod signed;
 pub mod store;
 pub mod web;
+
+pub use report::{Finding, Report};
 
 use super::manifest::{HostRow, Manifest};
 use super::sign::MANIFEST_SIG;
@@ -18,73 +21,9 @@ use crate::model::boot::Payload;
 use crate::model::cmdline::{Cmdline, same_key};
 use crate::plan::hosts;
 use crate::plan::netboot::GRUB_CFG;
-use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-
-/// Something that is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// The file.
-    pub path: String,
-    /// What is wrong with it.
-    pub what: String,
-    /// True where the tree will fail or lies; false for what is only good to know.
-    pub broken: bool,
-    /// What can be done about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
-}
-
-/// What was looked at, and what was found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
-    /// Files whose bytes were compared.
-    pub files: usize,
-    /// Bytes compared.
-    pub bytes: u64,
-    /// Boot entries looked at.
-    pub entries: usize,
-    /// Findings in order.
-    pub findings: Vec<Finding>,
-    /// Files that are there and whose bytes were not compared.
-    pub unread: BTreeSet<String>,
-    /// Signatures that hold.
-    pub signatures: usize,
-    /// Whose they are.
-    pub signers: BTreeSet<String>,
-    /// The tree's manifest.
-    #[serde(skip)]
-    pub manifest: Option<Box<Manifest>>,
-}
-
-impl Report {
-    /// True where nothing is broken.
-    pub fn holds(&self) -> bool {
-        !self.findings.iter().any(|f| f.broken)
-    }
-
-    fn broken(&mut self, path: impl ToString, what: impl Into<String>) {
-        self.find(path, what, true);
-    }
-
-    fn note(&mut self, path: impl ToString, what: impl Into<String>) {
-        self.find(path, what, false);
-    }
-
-    /// For what was told last.
-    fn hint(&mut self, hint: &str) {
-        if let Some(f) = self.findings.last_mut() {
-            f.hint = Some(hint.to_owned());
-        }
-    }
-
-    fn find(&mut self, path: impl ToString, what: impl Into<String>, broken: bool) {
-        let (path, what) = (path.to_string(), what.into());
-        self.findings.push(Finding { path, what, broken, hint: None });
-    }
-}
 
 /// Verifies the tree in `dir`; with `trusted` its manifest must be signed by one of these, or by whom they
 /// vouch for.

@@ -5,8 +5,10 @@ use crate::content::copy::{Digest, Watch};
 use crate::error::{Error, ErrorKind, Result};
 use sha2::{Digest as _, Sha256};
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
-use ureq::http::{HeaderMap, Request, Uri, header};
+use ureq::http::{HeaderMap, Request, Uri, Version, header};
+use ureq::tls::{RootCerts, TlsConfig};
 
 /// iPXE follows some; a chain longer than that is a loop.
 const MAX_HOPS: usize = 5;
@@ -55,13 +57,20 @@ pub(super) struct Answer {
     pub status: u16,
     /// Where it sent us on to.
     pub hops: Vec<String>,
+    /// False for HTTP/1.0, which keeps no connection.
+    pub keeps: bool,
     headers: HeaderMap,
     body: ureq::Body,
 }
 
 impl Asker {
     pub fn new() -> Self {
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::PlatformVerifier)
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .build();
         let config = ureq::Agent::config_builder()
+            .tls_config(tls)
             // What builds of 2019 say of themselves: a server may treat a browser better.
             .user_agent(concat!("iPXE/1.0.0+ (isowright/", env!("CARGO_PKG_VERSION"), ")"))
             .accept("*/*")
@@ -89,9 +98,10 @@ impl Asker {
                 silent: true,
             })?;
             let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+            let keeps = answer.version() >= Version::HTTP_11;
             let to = headers.get(header::LOCATION).and_then(|v| v.to_str().ok());
             let (true, Some(to)) = (matches!(status, 301 | 302 | 303 | 307 | 308), to) else {
-                return Ok(Answer { status, hops, headers, body: answer.into_body() });
+                return Ok(Answer { status, hops, keeps, headers, body: answer.into_body() });
             };
             let to = resolve(&at, to);
             if to.starts_with("https:") && at.starts_with("http:") {

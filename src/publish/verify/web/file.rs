@@ -113,6 +113,13 @@ impl Walker<'_> {
             (None, _) => told.often("length", name, "comes without a Content-Length".into()),
             _ => {}
         }
+        if !a.keeps {
+            told.often(
+                "version",
+                name,
+                "comes by HTTP/1.0, so each file costs a connection".into(),
+            );
+        }
         if w.path.name().to_ascii_lowercase().ends_with(b".efi") {
             let kind = a.header("content-type").unwrap_or("none").to_owned();
             if kind != "application/efi" {
