@@ -467,12 +467,7 @@ fn a_killed_run_is_finished_by_the_next() {
     let bench = Bench::new();
     let dir = settled_tree(1);
     // The kernel waits, so that the ledger is saved while it is on its way.
-    bench.proxy.rule(|a| {
-        if part(a, 2) {
-            std::thread::sleep(Duration::from_millis(2500));
-        }
-        Fate::Pass
-    });
+    bench.proxy.rule(|a| if part(a, 2) { Fate::Stall } else { Fate::Pass });
     let mut c = bench.tool("publish");
     c.arg(dir.path()).args(["s3://boot/el/9", "--patience", "1", "--plus", "once"]);
     let mut child = c.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -671,4 +666,70 @@ fn an_image_in_a_bucket_becomes_a_tree_in_a_bucket() {
     assert!(ok(run(&publish)).contains("(0 put"));
     assert!(writes(&bench.proxy.seen()).is_empty());
     fails(&run(&["inspect", "s3://boot/isos/none.iso"]), &["none.iso", "no such object"]);
+}
+
+#[test]
+fn an_interrupted_run_tidies_up_and_is_gone_on_with() {
+    let bench = Bench::new();
+    let dir = settled_tree(1);
+    bench.proxy.rule(|a| if part(a, 2) { Fate::Stall } else { Fate::Pass });
+    let mut c = bench.tool("publish");
+    c.arg(dir.path()).args(["s3://boot/el/9", "--patience", "60", "--plus", "once"]);
+    let child = c.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let since = Instant::now();
+    while bench.server.open_parts() == 0 || !bench.there().contains_key("initrd.img") {
+        assert!(since.elapsed() < Duration::from_secs(60), "nothing is sent");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let o = child.wait_with_output().unwrap();
+    assert_eq!(o.status.code(), Some(130), "{}", text(&o));
+    let there = bench.there();
+    assert!(!there.contains_key("boot.ipxe") && !there.contains_key(".isowright/claim.json"));
+    bench.proxy.rule(|_| Fate::Pass);
+    bench.proxy.seen();
+    // At once: nobody holds the prefix any more.
+    let o = bench.publish(dir.path(), &["--json"]);
+    let v: serde_json::Value = serde_json::from_slice(&o.stdout).expect(&text(&o));
+    let puts = v["operations"].as_array().unwrap();
+    assert!(
+        puts.iter().any(|p| p["key"] == "vmlinuz" && p["op"] == "put" && p["why"] == "new"),
+        "{v}"
+    );
+    assert!(!puts.iter().any(|p| p["key"] == "initrd.img"), "sent again: {v}");
+    is_published(&bench.there(), dir.path());
+    assert_eq!(bench.server.open_parts(), 0, "parts are left");
+}
+
+#[test]
+fn a_signed_tree_is_signed_in_the_store_too() {
+    let bench = Bench::new();
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/demo.iso");
+    let keys = tempfile::tempdir().unwrap();
+    let (key, cert) = (keys.path().join("key.pem"), keys.path().join("cert.pem"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "9", "-subj", "/CN=rack"])
+        .args(["-addext", "extendedKeyUsage=codeSigning", "-addext", "keyUsage=digitalSignature"])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&cert)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", text(&made));
+    let sign = ["--sign", key.to_str().unwrap(), "--cert", cert.to_str().unwrap()];
+    ok(bench.publish(&demo, &sign));
+    let there = bench.there();
+    assert!(there.contains_key("boot.ipxe.sig") && there.contains_key("manifest.json.sig"));
+    bench.proxy.seen();
+    assert!(ok(bench.publish(&demo, &sign)).contains("(0 put"));
+    let trust = ["--cert", cert.to_str().unwrap(), "--whole"];
+    let said = ok(bench.verify(&trust));
+    assert!(said.contains("signatures hold, by"), "{said}");
+    // Unsigned again, and what signed it is stale.
+    let said = ok(bench.publish(&demo, &["--delete"]));
+    assert!(said.contains("deleted"), "{said}");
+    assert!(!bench.there().keys().any(|k| k.ends_with(".sig")));
+    assert_eq!(bench.verify(&trust).status.code(), Some(1));
 }

@@ -476,7 +476,6 @@ fn a_tree_by_url_is_the_tree_from_the_file_and_no_byte_comes_twice() {
         let planned = ok(&["plan", &url]);
         assert!(planned.contains(&format!("from     {name}")), "{planned}");
         ok(&["build", &url, "-o", &a]);
-        web.count();
         ok(&["build", iso.to_str().unwrap(), "-o", &b]);
         let differs = Command::new("diff").args(["-rq", &a, &b]).output().unwrap();
         let differs = String::from_utf8(differs.stdout).unwrap();
@@ -485,6 +484,14 @@ fn a_tree_by_url_is_the_tree_from_the_file_and_no_byte_comes_twice() {
             differs.lines().all(|l| l.contains("manifest.json") || l.contains("SHA256SUMS")),
             "{differs}"
         );
+        // A second run into the same folder fetches nothing of what is there as it was.
+        let first = web.count().1;
+        ok(&["build", &url, "-o", &a]);
+        let again = web.count().1;
+        assert!(again <= first, "{name}: {again} of {first}");
+        if name == "debian-live.iso" {
+            assert!(again < 8 << 20, "{name}: {again} of {first}");
+        }
         std::fs::remove_dir_all(&a).unwrap();
         ok(&["build", "--cache", &cache, &url, "-o", &a]);
         let needed = needed(&iso, &a);
@@ -616,6 +623,58 @@ fn https_goes_by_the_systems_certificates() {
     );
     let e = String::from_utf8_lossy(&unknown.stderr);
     assert!(unknown.status.code() == Some(2) && e.contains("certificate"), "{e}");
+}
+
+/// A server that is not ours, with ranges and without.
+#[test]
+fn nginx_serves_an_iso_by_parts_and_whole() {
+    let Some(nginx) = support::packaged("/usr/sbin/nginx", "nginx-light") else { return };
+    let Some(iso) = support::material("img-rr.iso") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().display();
+    std::os::unix::fs::symlink(&iso, dir.path().join("a.iso")).unwrap();
+    std::fs::create_dir(dir.path().join("whole")).unwrap();
+    std::os::unix::fs::symlink(&iso, dir.path().join("whole/a.iso")).unwrap();
+    let port = support::free_port();
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|t| format!("{t}_temp_path {at}/{t};"))
+        .concat();
+    let user = if rustix::process::getuid().is_root() { "user root;" } else { "" };
+    let config = format!(
+        "daemon off; master_process off; {user} pid {at}/pid; error_log {at}/error; events {{}} http {{ access_log {at}/log; \
+         {temporary} server {{ listen 127.0.0.1:{port}; root {at}; location /whole {{ max_ranges 0; }} }} }}"
+    );
+    std::fs::write(dir.path().join("conf"), config).unwrap();
+    let mut server = Command::new(nginx)
+        .arg("-e")
+        .arg(dir.path().join("early"))
+        .arg("-c")
+        .arg(dir.path().join("conf"))
+        .spawn()
+        .unwrap();
+    let up = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    let listed = |path: &str| {
+        let url = format!("http://127.0.0.1:{port}/{path}");
+        (run(&["ls", "-lR", &url]), open(&url).and_then(|s| stream(&s)))
+    };
+    let all = [listed("a.iso"), listed("whole/a.iso")];
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(up, "nginx came up");
+    for (ls, bytes) in all {
+        assert_eq!(String::from_utf8_lossy(&ls.stdout), ok(&["ls", "-lR", iso.to_str().unwrap()]));
+        assert!(bytes.unwrap() == std::fs::read(&iso).unwrap());
+    }
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    let status = |path: &str| {
+        let of = log.lines().filter(|l| l.contains(&format!("GET {path} ")));
+        of.map(|l| l.split(' ').nth(8).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(status("/a.iso").iter().all(|s| s == "206"), "{log}");
+    assert_eq!(status("/whole/a.iso"), ["200", "200"], "{log}");
 }
 
 #[test]

@@ -225,6 +225,13 @@ fn write(plan: &ImagePlan, to: &Path) -> Result<()> {
     let watch = |n| bar.advance(&name, n);
     let supported = false;
     match &mut out {
+        Out::File(f) if plan.md5 == Sum::Implanted && !plan.content.is_at_hand() => {
+            // From what was written: no byte is fetched twice.
+            copy::to_file(&plan.content, f.as_file(), &watch)?;
+            let written = Content::open(f.path())?;
+            let made = isomd5::compute(&written, supported, &|_| !stopped())?;
+            implant(f.as_file(), &made)?;
+        }
         Out::File(f) if plan.md5 == Sum::Implanted => {
             // The sum is made beside the copy, and its place is filled last.
             let made = std::thread::scope(|s| {

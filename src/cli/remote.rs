@@ -2,12 +2,16 @@
 
 use super::args::Fetch;
 use super::{publish, term};
+use crate::content::Content;
 use crate::content::remote::http::{Http, Limits, Proxies, text};
 use crate::content::remote::{Address, CacheFolder, Options, Patience, RemoteSource, Scheme};
 use crate::error::Result;
 use crate::publish::store::Image;
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+
+/// A list of checksums, a signature, in bytes.
+const SMALL: u64 = 16 << 20;
 
 static OPTIONS: OnceLock<Options> = OnceLock::new();
 
@@ -40,6 +44,9 @@ pub fn open(address: &Address) -> Result<RemoteSource> {
 
 /// A small file, whole.
 pub fn fetch(address: &Address) -> Result<Vec<u8>> {
+    if address.scheme() == Scheme::S3 {
+        return Content::whole(Arc::new(open(address)?)).read_all(SMALL);
+    }
     text(&http(address)?, &options().patience).map_err(|e| e.source_name(address))
 }
 

@@ -157,7 +157,8 @@ pub fn run_signed(
     let rows: Mutex<BTreeMap<TreePath, FileRow>> = Mutex::default();
     let written = AtomicUsize::new(0);
     let put = |path: &TreePath, f: &Planned| -> Result<()> {
-        let (row, fresh) = put_one(sink, path, f, progress).map_err(|e| e.path(path))?;
+        let known = earlier.and_then(|m| known(m, plan, path, f));
+        let (row, fresh) = put_one(sink, path, f, known, progress).map_err(|e| e.path(path))?;
         written.fetch_add(usize::from(fresh), Ordering::Relaxed);
         if let Ok(mut rows) = rows.lock() {
             rows.insert(path.clone(), row);
@@ -205,7 +206,7 @@ pub fn run_signed(
         if !stale_entry.contains(&path) {
             sink.settle(path, PutMeta { mode: f.mode, mtime: f.mtime, hash: false })?;
         } else {
-            put_one(sink, path, f, progress).map_err(|e| e.path(path))?;
+            put_one(sink, path, f, None, progress).map_err(|e| e.path(path))?;
             sink.flush()?;
         }
     }
@@ -215,14 +216,34 @@ pub fn run_signed(
     Ok(Done { manifest, written, kept, removed })
 }
 
+/// The digest of a file that an earlier run took from the same place of the same version of a remote image: those
+/// bytes need not be fetched to be known.
+fn known(earlier: &Manifest, plan: &Plan, path: &TreePath, f: &Planned) -> Option<Digest> {
+    let (was, is) = (&earlier.source, &plan.source);
+    let same = is.url.is_some()
+        && is.version.is_some()
+        && (&was.url, &was.version) == (&is.url, &is.version);
+    let whole = matches!(f.origin, crate::plan::Origin::Medium { offset: Some(_), .. });
+    if !same || was.size != is.size || !whole {
+        return None;
+    }
+    let at = earlier.files.binary_search_by(|r| r.path.cmp(path)).ok()?;
+    let row = &earlier.files[at];
+    (row.origin == f.origin && row.size == f.content.len()).then_some(row.sha256)
+}
+
 fn put_one(
     sink: &dyn Sink,
     path: &TreePath,
     f: &Planned,
+    from_earlier: Option<Digest>,
     progress: &dyn Progress,
 ) -> Result<(FileRow, bool)> {
-    let known = std::cell::Cell::new(None);
+    let known = std::cell::Cell::new(from_earlier);
     let there = sink.has(path, f.content.len(), &|| {
+        if let Some(d) = known.get() {
+            return Ok(d);
+        }
         let d = crate::content::copy::digest(&f.content, &|_| progress.advance(path, 0))?;
         known.set(Some(d));
         Ok(d)

@@ -93,6 +93,8 @@ pub enum Fate {
     Pass,
     /// Both connections break after so many bytes of the body.
     Cut(u64),
+    /// It is held until the client gives up.
+    Stall,
     /// An answer of ours, and the store never sees it.
     Say(u16, &'static str),
     /// The byte at this place of the body arrives as another one.
@@ -168,6 +170,10 @@ fn relay(
     let fate = (rule.lock().unwrap())(&asked);
     seen.lock().unwrap().push(asked);
 
+    if matches!(fate, Fate::Stall) {
+        std::io::copy(&mut client, &mut std::io::sink())?;
+        return Ok(());
+    }
     if let Fate::Say(status, body) = fate {
         std::io::copy(&mut (&client).take(len), &mut std::io::sink())?;
         let length = body.len();

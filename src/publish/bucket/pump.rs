@@ -198,7 +198,15 @@ impl<'a> Pump<'a> {
             flying.push_back(Flying { part, index, bytes, tries: 1 });
         }
         for f in flying {
-            sent = sent.and(self.land(upload, item, f));
+            match &sent {
+                Ok(()) => sent = self.land(upload, item, f),
+                // Broken off before the upload is, or it might arrive behind that.
+                Err(_) => {
+                    let n = f.bytes.len() as u64;
+                    drop(f.part);
+                    self.lender.give_back(n, None);
+                }
+            }
         }
         sent.map(|()| Digest(hash.finalize().into()))
     }
