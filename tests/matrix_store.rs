@@ -32,7 +32,7 @@ impl Cluster {
         let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/demo.iso");
         for (i, name) in JOBS.iter().enumerate() {
             let text = format!(
-                "base_url = \"http://boot.example/{name}/\"\n[profile]\nconsole = [\"ttyS{i},115200n8\"]\n\
+                "[profile]\nconsole = [\"ttyS{i},115200n8\"]\n\
                  [source]\npath = \"{}\"\n[[output]]\ndir = \"unused/{name}\"\n",
                 demo.display()
             );
@@ -122,6 +122,13 @@ fn three_processes_with_the_same_jobs_put_each_object_once() {
         puts.keys().filter(|k| k.ends_with("/vmlinuz") && !k.contains("repo")).collect();
     assert_eq!(kernels.len(), JOBS.len());
     JOBS.iter().for_each(|j| cluster.is_whole(j));
+    for j in JOBS {
+        let url = format!("{}/boot/trees/{j}/", cluster.proxy.url());
+        let options =
+            isowright::publish::verify::web::Options { whole: true, ..Default::default() };
+        let r = isowright::publish::verify::web::walk(&url, options, &|_| true).unwrap();
+        assert_eq!(r.findings, [], "a machine would find it as it should be");
+    }
     // Another one finds all of it there.
     cluster.proxy.seen();
     done(cluster.start(&[]));

@@ -2,6 +2,8 @@
 //! and does harm, a folder, and Google's dialect. moto is in `publish_moto.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/azure.rs"]
+mod azure;
 #[path = "support/bucket.rs"]
 mod bucket;
 
@@ -467,12 +469,7 @@ fn a_killed_run_is_finished_by_the_next() {
     let bench = Bench::new();
     let dir = settled_tree(1);
     // The kernel waits, so that the ledger is saved while it is on its way.
-    bench.proxy.rule(|a| {
-        if part(a, 2) {
-            std::thread::sleep(Duration::from_millis(2500));
-        }
-        Fate::Pass
-    });
+    bench.proxy.rule(|a| if part(a, 2) { Fate::Stall } else { Fate::Pass });
     let mut c = bench.tool("publish");
     c.arg(dir.path()).args(["s3://boot/el/9", "--patience", "1", "--plus", "once"]);
     let mut child = c.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -671,4 +668,108 @@ fn an_image_in_a_bucket_becomes_a_tree_in_a_bucket() {
     assert!(ok(run(&publish)).contains("(0 put"));
     assert!(writes(&bench.proxy.seen()).is_empty());
     fails(&run(&["inspect", "s3://boot/isos/none.iso"]), &["none.iso", "no such object"]);
+}
+
+#[test]
+fn an_interrupted_run_tidies_up_and_is_gone_on_with() {
+    let bench = Bench::new();
+    let dir = settled_tree(1);
+    bench.proxy.rule(|a| if part(a, 2) { Fate::Stall } else { Fate::Pass });
+    let mut c = bench.tool("publish");
+    c.arg(dir.path()).args(["s3://boot/el/9", "--patience", "60", "--plus", "once"]);
+    let child = c.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let since = Instant::now();
+    while bench.server.open_parts() == 0 || !bench.there().contains_key("initrd.img") {
+        assert!(since.elapsed() < Duration::from_secs(60), "nothing is sent");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let o = child.wait_with_output().unwrap();
+    assert_eq!(o.status.code(), Some(130), "{}", text(&o));
+    let there = bench.there();
+    assert!(!there.contains_key("boot.ipxe") && !there.contains_key(".isowright/claim.json"));
+    bench.proxy.rule(|_| Fate::Pass);
+    bench.proxy.seen();
+    // At once: nobody holds the prefix any more.
+    let o = bench.publish(dir.path(), &["--json"]);
+    let v: serde_json::Value = serde_json::from_slice(&o.stdout).expect(&text(&o));
+    let puts = v["operations"].as_array().unwrap();
+    assert!(
+        puts.iter().any(|p| p["key"] == "vmlinuz" && p["op"] == "put" && p["why"] == "new"),
+        "{v}"
+    );
+    assert!(!puts.iter().any(|p| p["key"] == "initrd.img"), "sent again: {v}");
+    is_published(&bench.there(), dir.path());
+    assert_eq!(bench.server.open_parts(), 0, "parts are left");
+}
+
+#[test]
+fn a_signed_tree_is_signed_in_the_store_too() {
+    let bench = Bench::new();
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/demo.iso");
+    let keys = tempfile::tempdir().unwrap();
+    let (key, cert) = (keys.path().join("key.pem"), keys.path().join("cert.pem"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "9", "-subj", "/CN=rack"])
+        .args(["-addext", "extendedKeyUsage=codeSigning", "-addext", "keyUsage=digitalSignature"])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&cert)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", text(&made));
+    let sign = ["--sign", key.to_str().unwrap(), "--cert", cert.to_str().unwrap()];
+    ok(bench.publish(&demo, &sign));
+    let there = bench.there();
+    assert!(there.contains_key("boot.ipxe.sig") && there.contains_key("manifest.json.sig"));
+    bench.proxy.seen();
+    assert!(ok(bench.publish(&demo, &sign)).contains("(0 put"));
+    let trust = ["--cert", cert.to_str().unwrap(), "--whole"];
+    let said = ok(bench.verify(&trust));
+    assert!(said.contains("signatures hold, by"), "{said}");
+    // Unsigned again, and what signed it is stale.
+    let said = ok(bench.publish(&demo, &["--delete"]));
+    assert!(said.contains("deleted"), "{said}");
+    assert!(!bench.there().keys().any(|k| k.ends_with(".sig")));
+    assert_eq!(bench.verify(&trust).status.code(), Some(1));
+}
+
+#[test]
+fn azures_dialect() {
+    let azure = azure::Azure::start();
+    let proxy = Proxy::before(azure.addr);
+    let (one, two) = (settled_tree(1), settled_tree(2));
+    let run = |verb: &str, args: &[&str]| {
+        let mut c = tool();
+        c.arg(verb).args(args).args([
+            "az://boot/a/9",
+            "--endpoint",
+            &proxy.url(),
+            "--retries",
+            "1",
+        ]);
+        c.env("AZURE_STORAGE_ACCOUNT_NAME", "rack").env("AZURE_STORAGE_ACCOUNT_KEY", "a2V5a2V5");
+        ok(c.output().unwrap())
+    };
+    let (one, two) = (one.path().to_str().unwrap(), two.path().to_str().unwrap());
+    let said = run("publish", &[one]);
+    assert!(said.contains("(10 put") && !said.contains("conditional"), "{said}");
+    let kernel = azure.state.lock().unwrap().blobs["a/9/vmlinuz"].clone();
+    assert!(kernel.bytes == std::fs::read(Path::new(one).join("vmlinuz")).unwrap());
+    let cache = kernel.headers.get("x-ms-blob-cache-control").map(String::as_str);
+    assert_eq!(cache, Some("public, max-age=31536000, immutable"));
+    proxy.seen();
+    assert!(run("publish", &[one]).contains("(0 put"));
+    assert!(writes(&proxy.seen()).is_empty());
+    assert!(run("publish", &[two, "--delete"]).contains("1 deleted"));
+    assert!(run("verify", &["--whole"]).contains("8 files"));
+    let state = azure.state.lock().unwrap();
+    for (path, bytes) in objects(Path::new(two)) {
+        let there = state.blobs.get(&format!("a/9/{path}"));
+        assert!(there.is_some_and(|b| b.bytes == bytes), "{path}");
+    }
+    assert!(!state.blobs.contains_key("a/9/repo/only-in-1.rpm"));
+    assert!(!state.blobs.contains_key("a/9/.isowright/claim.json"));
 }

@@ -95,6 +95,28 @@ fn our_own_server_gives_no_reason_to_complain() {
     assert!(out.ends_with("1 boot entries: holds\n"), "{out}");
 }
 
+#[test]
+fn a_tree_of_many_hosts_is_walked_as_each_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (demo, hosts) = (root.join("fixtures/demo.iso"), root.join("profiles/hosts.toml"));
+    let (demo, hosts) = (demo.to_str().unwrap(), hosts.to_str().unwrap());
+    let out = dir.path().to_str().unwrap();
+    let (code, _, err) = tool(&["build", demo, "--hosts", hosts, "-o", out]);
+    assert_eq!(code, Some(0), "{err}");
+    let host = faulty(dir.path(), Arc::new(|_| None));
+    let w = look(&format!("{host}/boot.ipxe"), true);
+    nothing_to_say(&w, &[]);
+    assert!(w.entries >= 3, "{}", w.entries);
+    std::fs::remove_dir_all(dir.path().join("answers")).unwrap();
+    let w = look(&format!("{host}/boot.ipxe"), true);
+    assert!(!broken(&w).is_empty());
+    assert!(
+        broken(&w).iter().all(|(p, what)| p.starts_with("answers/") && what == "404"),
+        "{w:#?}"
+    );
+}
+
 struct Nginx(Child, #[allow(dead_code)] tempfile::TempDir);
 
 impl Drop for Nginx {

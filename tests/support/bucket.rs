@@ -8,7 +8,7 @@ use isowright::publish::manifest::{FileRow, Manifest};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 /// A running store with one bucket, `boot`, whose objects are the files of a folder.
@@ -93,6 +93,8 @@ pub enum Fate {
     Pass,
     /// Both connections break after so many bytes of the body.
     Cut(u64),
+    /// It is held until the client gives up.
+    Stall,
     /// An answer of ours, and the store never sees it.
     Say(u16, &'static str),
     /// The byte at this place of the body arrives as another one.
@@ -164,10 +166,15 @@ fn relay(
     };
     let len = field("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
     let key = path.trim_start_matches("/boot").trim_start_matches('/').to_owned();
+    let conditional = method == "PUT" && (field("if-none-match").or(field("if-match"))).is_some();
     let asked = Asked { method, key, query: query.to_owned() };
     let fate = (rule.lock().unwrap())(&asked);
     seen.lock().unwrap().push(asked);
 
+    if matches!(fate, Fate::Stall) {
+        std::io::copy(&mut client, &mut std::io::sink())?;
+        return Ok(());
+    }
     if let Fate::Say(status, body) = fate {
         std::io::copy(&mut (&client).take(len), &mut std::io::sink())?;
         let length = body.len();
@@ -177,6 +184,9 @@ fn relay(
         )?;
         return Ok(());
     }
+    // s3s-fs looks first and writes then, so that two may find nothing there; other stores do it in one step.
+    static STEP: Mutex<()> = Mutex::new(());
+    let _step = conditional.then(|| STEP.lock().unwrap_or_else(PoisonError::into_inner));
     let mut server = TcpStream::connect(to)?;
     let first = text.find("\r\n").unwrap_or(0);
     server.write_all(&head[..first])?;

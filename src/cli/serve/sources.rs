@@ -193,7 +193,10 @@ impl Trees {
             out.push(format!("{}  a menu over all", index::NAME));
         }
         for t in &self.trees {
-            let folder = if self.trees.len() > 1 { format!("{}/", t.name) } else { String::new() };
+            let folder = match self.trees.len() {
+                1 => String::new(),
+                _ => format!("{}/", url_path(t.name.as_bytes())),
+            };
             let script = if t.boots { BOOT_IPXE } else { "" };
             let risk = match &t.disks {
                 Disks::AsOwn { .. } => " - MAY WIPE THE DISKS",
@@ -202,11 +205,9 @@ impl Trees {
             };
             out.push(format!("{folder}{script}  {}{risk}", t.title));
         }
-        out.extend(
-            self.images
-                .iter()
-                .map(|(name, c)| format!("{name}  {}", crate::plan::render::human(c.len()))),
-        );
+        out.extend(self.images.iter().map(|(name, c)| {
+            format!("{}  {}", url_path(name.as_bytes()), crate::plan::render::human(c.len()))
+        }));
         out
     }
 

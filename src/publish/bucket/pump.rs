@@ -198,7 +198,15 @@ impl<'a> Pump<'a> {
             flying.push_back(Flying { part, index, bytes, tries: 1 });
         }
         for f in flying {
-            sent = sent.and(self.land(upload, item, f));
+            match &sent {
+                Ok(()) => sent = self.land(upload, item, f),
+                // Broken off before the upload is, or it might arrive behind that.
+                Err(_) => {
+                    let n = f.bytes.len() as u64;
+                    drop(f.part);
+                    self.lender.give_back(n, None);
+                }
+            }
         }
         sent.map(|()| Digest(hash.finalize().into()))
     }
@@ -225,7 +233,7 @@ impl<'a> Pump<'a> {
     }
 }
 
-/// A folder's parts have no numbers to be sent again by.
+/// A folder's parts and Azure's have no numbers to be sent again by.
 fn again(fault: &Fault, upload: &Upload) -> bool {
     fault.was_damaged() && upload.id().is_some()
 }

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 /// How often somebody who waits asks whether to go on.
 const TURN: Duration = Duration::from_millis(100);
@@ -18,8 +19,17 @@ pub(super) struct Engine {
     thread: Option<JoinHandle<()>>,
 }
 
-/// An answer that is on its way.
-pub struct Waiting<T>(Receiver<T>);
+/// An answer that is on its way. Who drops it does not want it any more: the request is broken off.
+pub struct Waiting<T> {
+    answer: Receiver<T>,
+    task: AbortHandle,
+}
+
+impl<T> Drop for Waiting<T> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
 
 impl Engine {
     pub(super) fn start() -> Result<Self> {
@@ -40,11 +50,11 @@ impl Engine {
         work: impl Future<Output = T> + Send + 'static,
     ) -> Waiting<T> {
         let (tx, rx) = sync_channel(1);
-        self.handle.spawn(async move {
+        let task = self.handle.spawn(async move {
             // Who does not wait any more is no error.
             let _ = tx.send(work.await);
         });
-        Waiting(rx)
+        Waiting { answer: rx, task: task.abort_handle() }
     }
 }
 
@@ -68,13 +78,13 @@ impl<T> Waiting<T> {
         self.end_while(&|| true)
     }
 
-    /// Waits as long as `go_on` says so; the request is left alone then.
+    /// Waits as long as `go_on` says so; the request is broken off then.
     ///
     /// # Errors
     /// `Interrupted`; `Io` where the client's thread is gone.
     pub fn end_while(self, go_on: &dyn Fn() -> bool) -> Result<T> {
         loop {
-            match self.0.recv_timeout(TURN) {
+            match self.answer.recv_timeout(TURN) {
                 Ok(v) => return Ok(v),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Error::new(ErrorKind::Io, "the store's client has stopped"));

@@ -139,7 +139,7 @@ impl Walker<'_> {
         let manifest = self.manifest(&mut told)?;
         let mut named = self.scripts(url, &text, &mut told)?;
         if let Some((m, own)) = &manifest {
-            self.all(m, &mut told)?;
+            self.all(m, &named, &mut told)?;
             let file = |p: &TreePath| Ok(self.small(p));
             signed::check(own, m, &self.options.trusted, &file, &mut told.report)?;
             self.beside(m, script, &named, &mut told)?;
@@ -213,8 +213,13 @@ impl Walker<'_> {
     }
 
     /// Every file of the manifest.
-    fn all(&self, m: &Manifest, told: &mut Told) -> Result<()> {
-        let wanted: Vec<(usize, Wanted)> = m.files.iter().map(wanted).enumerate().collect();
+    fn all(&self, m: &Manifest, named: &script::Named, told: &mut Told) -> Result<()> {
+        let loaded = |w: Wanted| Wanted {
+            loaded: w.loaded || named.images.contains(&self.url(&w.path)),
+            ..w
+        };
+        let wanted: Vec<(usize, Wanted)> =
+            m.files.iter().map(wanted).map(loaded).enumerate().collect();
         let found: Mutex<Vec<(usize, Told)>> = Mutex::default();
         let passed = AtomicUsize::new(0);
         in_parallel_by(AT_ONCE, &wanted, |(at, w)| {
