@@ -2,6 +2,8 @@
 //! and does harm, a folder, and Google's dialect. moto is in `publish_moto.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/azure.rs"]
+mod azure;
 #[path = "support/bucket.rs"]
 mod bucket;
 
@@ -732,4 +734,42 @@ fn a_signed_tree_is_signed_in_the_store_too() {
     assert!(said.contains("deleted"), "{said}");
     assert!(!bench.there().keys().any(|k| k.ends_with(".sig")));
     assert_eq!(bench.verify(&trust).status.code(), Some(1));
+}
+
+#[test]
+fn azures_dialect() {
+    let azure = azure::Azure::start();
+    let proxy = Proxy::before(azure.addr);
+    let (one, two) = (settled_tree(1), settled_tree(2));
+    let run = |verb: &str, args: &[&str]| {
+        let mut c = tool();
+        c.arg(verb).args(args).args([
+            "az://boot/a/9",
+            "--endpoint",
+            &proxy.url(),
+            "--retries",
+            "1",
+        ]);
+        c.env("AZURE_STORAGE_ACCOUNT_NAME", "rack").env("AZURE_STORAGE_ACCOUNT_KEY", "a2V5a2V5");
+        ok(c.output().unwrap())
+    };
+    let (one, two) = (one.path().to_str().unwrap(), two.path().to_str().unwrap());
+    let said = run("publish", &[one]);
+    assert!(said.contains("(10 put") && !said.contains("conditional"), "{said}");
+    let kernel = azure.state.lock().unwrap().blobs["a/9/vmlinuz"].clone();
+    assert!(kernel.bytes == std::fs::read(Path::new(one).join("vmlinuz")).unwrap());
+    let cache = kernel.headers.get("x-ms-blob-cache-control").map(String::as_str);
+    assert_eq!(cache, Some("public, max-age=31536000, immutable"));
+    proxy.seen();
+    assert!(run("publish", &[one]).contains("(0 put"));
+    assert!(writes(&proxy.seen()).is_empty());
+    assert!(run("publish", &[two, "--delete"]).contains("1 deleted"));
+    assert!(run("verify", &["--whole"]).contains("8 files"));
+    let state = azure.state.lock().unwrap();
+    for (path, bytes) in objects(Path::new(two)) {
+        let there = state.blobs.get(&format!("a/9/{path}"));
+        assert!(there.is_some_and(|b| b.bytes == bytes), "{path}");
+    }
+    assert!(!state.blobs.contains_key("a/9/repo/only-in-1.rpm"));
+    assert!(!state.blobs.contains_key("a/9/.isowright/claim.json"));
 }

@@ -384,17 +384,19 @@ fn fails(args: &[&str]) -> String {
 
 fn serve(iso: &Path) -> Web {
     let content = Content::open(iso).unwrap();
-    Web::new(move |ask| {
-        let len = content.len() as usize;
-        let r = ask.range.clone().unwrap_or(0..len);
-        let r = r.start..r.end.min(len);
-        let mut a = Answer::status(206)
-            .with("ETag", "\"one\"")
-            .with("Content-Range", &format!("bytes {}-{}/{len}", r.start, r.end - 1))
-            .with("Content-Length", &(r.end - r.start).to_string());
-        a.body = content.slice(r.start as u64..r.end as u64).unwrap().read_all(u64::MAX).unwrap();
-        a
-    })
+    Web::new(move |ask| answer(ask, &content))
+}
+
+fn answer(ask: &Ask, content: &Content) -> Answer {
+    let len = content.len() as usize;
+    let r = ask.range.clone().unwrap_or(0..len);
+    let r = r.start..r.end.min(len);
+    let mut a = Answer::status(206)
+        .with("ETag", "\"one\"")
+        .with("Content-Range", &format!("bytes {}-{}/{len}", r.start, r.end - 1))
+        .with("Content-Length", &(r.end - r.start).to_string());
+    a.body = content.slice(r.start as u64..r.end as u64).unwrap().read_all(u64::MAX).unwrap();
+    a
 }
 
 /// A medium of 7,500 files in 1,500 folders, as a pool of packages has them.
@@ -529,6 +531,27 @@ fn needed(iso: &Path, built: &str) -> usize {
         end = end.max(to);
     }
     sum as usize
+}
+
+#[test]
+fn what_starts_a_machine_is_held_against_the_mediums_own_sums() {
+    let Some(iso) = support::material("img-el.iso") else { return };
+    let whole = Content::open(&iso).unwrap();
+    let told = ok(&["plan", &serve(&iso).url("img-el.iso")]);
+    assert!(
+        told.contains("the medium's own sums: images/pxeboot/initrd.img (.treeinfo, SHA256), "),
+        "{told}"
+    );
+    let medium = isowright::media::open("x", whole.clone()).unwrap();
+    let kernel = medium.file("images/pxeboot/vmlinuz").unwrap();
+    let at = kernel.origin().unwrap().1 + kernel.len() - 5;
+    let damaged = whole.splice(at..at + 1, "x".into()).unwrap();
+    let web = Web::new(move |ask| answer(ask, &damaged));
+    let e = fails(&["plan", &web.url("img-el.iso")]);
+    assert!(
+        e.contains("images/pxeboot/vmlinuz: its SHA256 is") && e.contains("as .treeinfo says"),
+        "{e}"
+    );
 }
 
 #[test]

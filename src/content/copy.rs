@@ -107,13 +107,26 @@ fn write_all(
     Ok(hasher.map(|h| Digest(h.finalize().into())))
 }
 
+/// [`to_writer`] for bytes that will be read again: a source that is far away keeps them.
+///
+/// # Errors
+/// As [`to_writer`].
+pub fn read_over(
+    content: &Content,
+    out: &mut dyn Write,
+    hash: bool,
+    watch: Watch,
+) -> Result<Option<Digest>> {
+    content.in_order(true);
+    write_all(content, out, hash, watch)
+}
+
 /// SHA-256 of `content`, written nowhere.
 ///
 /// # Errors
 /// As [`to_writer`].
 pub fn digest(content: &Content, watch: Watch) -> Result<Digest> {
-    content.in_order(true);
-    let d = write_all(content, &mut io::sink(), true, watch)?;
+    let d = read_over(content, &mut io::sink(), true, watch)?;
     d.ok_or_else(|| Error::new(ErrorKind::Io, "no digest"))
 }
 

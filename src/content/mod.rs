@@ -360,10 +360,12 @@ pub fn wanted<'a>(contents: impl IntoIterator<Item = &'a Content>) {
         if src.file().is_some() {
             continue;
         }
-        match by_source.iter_mut().find(|(s, _)| Arc::ptr_eq(s, src)) {
-            Some((_, ranges)) => ranges.push(*off..off + len),
-            None => by_source.push((src, vec![*off..off + len])),
-        }
+        let at = by_source.iter().position(|(s, _)| Arc::ptr_eq(s, src));
+        let at = at.unwrap_or_else(|| {
+            by_source.push((src, Vec::new()));
+            by_source.len() - 1
+        });
+        by_source[at].1.push(*off..off + len);
     }
     by_source.iter().for_each(|(src, ranges)| src.wanted(ranges));
 }

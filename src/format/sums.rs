@@ -90,7 +90,7 @@ fn hash<D: Digest>(content: &Content, watch: Watch) -> Result<String> {
         }
     }
     let mut hasher = Into(D::new());
-    copy::to_writer(content, &mut hasher, false, watch)?;
+    copy::read_over(content, &mut hasher, false, watch)?;
     Ok(hasher.0.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }
 

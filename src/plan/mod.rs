@@ -113,7 +113,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan> {
         None => for_all(inputs)?,
     };
     plan.notes.extend(doubts::of(inputs)?);
-    Ok(plan.vouched(inputs))
+    plan.vouched(inputs)
 }
 
 /// For whatever machine comes.

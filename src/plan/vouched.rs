@@ -1,8 +1,11 @@
 //! Where the medium came from, and what its vendor says of it: for the manifest and for the operator.
 
-use super::{Inputs, Plan};
+use super::{Inputs, Origin, Plan};
+use crate::content::path::TreePath;
 use crate::content::{Content, Segment};
+use crate::error::{Error, Result};
 use crate::family::draft::Note;
+use crate::format::sums::Doc;
 use crate::media::Media;
 use crate::plan::render::human;
 use serde::{Deserialize, Serialize};
@@ -76,7 +79,7 @@ pub(super) fn notes<'a>(inputs: &Inputs, contents: impl Iterator<Item = &'a Cont
     if let Some(remote) = image.remote() {
         remote.notes().iter().for_each(|n| say(false, n.clone()));
     }
-    let partly = image.remote().is_some() && image.len() > 0;
+    let partly = !image.is_at_hand();
     let part = || format!("{} of its {} are read", human(needed(contents)), human(image.len()));
     match &inputs.target.vouched {
         Some(v) if v.compared => say(false, format!("{}; the whole was compared.", said(v))),
@@ -134,12 +137,72 @@ fn needed<'a>(contents: impl Iterator<Item = &'a Content>) -> u64 {
     })
 }
 
+/// Lists of sums that media have at their root, and their longest length in bytes.
+const LISTS: [&str; 4] = [".treeinfo", "md5sum.txt", "SHA256SUMS", "MD5SUMS"];
+const MAX_LIST: u64 = 1 << 20;
+
 impl Plan {
     /// Adds what is to be said of the medium.
-    pub(super) fn vouched(mut self, inputs: &Inputs) -> Plan {
+    pub(super) fn vouched(mut self, inputs: &Inputs) -> Result<Plan> {
         let contents = self.files.values().map(|f| &f.content);
-        let notes = notes(inputs, contents);
+        let mut notes = notes(inputs, contents);
+        if !inputs.media.image.is_at_hand() {
+            notes.extend(self.by_its_own_sums(inputs.media)?);
+        }
         self.notes.extend(notes);
-        self
+        Ok(self)
+    }
+
+    /// What starts a machine, held against the sums that the medium itself has. They lie beside the files and
+    /// vouch for nobody, but they tell of damage on the way.
+    fn by_its_own_sums(&self, media: &Media) -> Result<Option<Note>> {
+        let list = |name: &&'static str| {
+            let path = TreePath::new(name).ok()?;
+            let bytes = media.tree.file(&path).ok()?.read_all(MAX_LIST).ok()?;
+            Some((*name, Doc::parse(&path, &bytes).ok()?.entries().collect::<Vec<_>>()))
+        };
+        let lists: Vec<_> = LISTS.iter().filter_map(list).collect();
+        let (mut compared, mut unlisted) = (Vec::new(), Vec::new());
+        for f in self.files.iter().filter(|(p, _)| p.parts().count() == 1).map(|(_, f)| f) {
+            let (Origin::Medium { path, .. } | Origin::Extended { path, .. }) = &f.origin else {
+                continue;
+            };
+            let Some(path) = path.strip_prefix("iso:/").filter(|p| !p.contains('!')) else {
+                continue;
+            };
+            let at = TreePath::new(path)?;
+            let found = lists.iter().find_map(|(name, entries)| {
+                entries.iter().find(|e| e.path == at).map(|e| (name, &e.sum))
+            });
+            let Some((name, want)) = found else {
+                unlisted.push(path.to_owned());
+                continue;
+            };
+            let got = want.algorithm.sum(media.tree.file(&at)?, &|_| true)?;
+            if got != *want {
+                let how = want.algorithm.name();
+                let what = format!("its {how} is {}, not {} as {name} says", got.hex(), want.hex());
+                return Err(Error::corrupt(what, 0).path(path).source_name(&media.name).hint(
+                    "the medium is damaged, or was altered: compare the whole with --verify-whole",
+                ));
+            }
+            compared.push(format!("{path} ({name}, {})", want.algorithm.name()));
+        }
+        let text = match (&compared[..], &unlisted[..]) {
+            ([], []) => return Ok(None),
+            ([], _) => "The medium has no sums of its own for what starts a machine.".to_owned(),
+            (some, others) => {
+                let none = match others {
+                    [] => String::new(),
+                    _ => format!("; it has none for {}", others.join(", ")),
+                };
+                format!(
+                    "Compared with the medium's own sums: {}{none}. They tell of damage on the way, not who \
+                     made them.",
+                    some.join(", ")
+                )
+            }
+        };
+        Ok(Some(Note { warning: false, text, assumed: false }))
     }
 }

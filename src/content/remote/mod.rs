@@ -12,6 +12,7 @@ pub mod http;
 mod kept;
 mod source;
 mod spans;
+mod whole;
 
 pub use address::{Address, Scheme};
 pub use cache::CacheFolder;

@@ -1,19 +1,20 @@
 //! A remote image as a source of bytes.
 
-use super::body::{Body, Link, Pace, Trouble};
+use super::body::{Body, Link, Trouble};
 use super::cache::{Cache, CacheFolder};
 use super::kept::{Kept, Spill};
 use super::spans::{PIECE, Spans};
+use super::whole::fetch_whole;
 use super::{Opened, Patience, Pin, Ranges, Tally};
 use crate::content::source::{FileSource, ReadAt, Stamp};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use bytes::Bytes;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Streams that are open or announced; a copy has four at once.
 const STREAMS: usize = 16;
@@ -23,8 +24,6 @@ const SKIP: u64 = 64 << 10;
 const WORTH: u64 = 256 << 10;
 /// How long a stream waits for another one that keeps the same bytes, without seeing it go on.
 const STUCK: Duration = Duration::from_secs(2);
-/// Bytes up to which an image is fetched whole from a server that can't send parts.
-const WHOLE: u64 = 256 << 20;
 
 /// How an image is read.
 #[derive(Debug, Clone, Default)]
@@ -184,7 +183,7 @@ impl RemoteSource {
         s.streams.push(stream);
     }
 
-    fn from_stream(&self, stream: &mut Stream, buf: &mut [u8]) -> Result<()> {
+    fn by_stream(&self, stream: &mut Stream, buf: &mut [u8]) -> Result<()> {
         let mut done = 0;
         while done < buf.len() {
             let rest = &mut buf[done..];
@@ -255,7 +254,7 @@ impl RemoteSource {
     /// Reads over what lies between where a stream is and `to`.
     fn skip(&self, stream: &mut Stream, to: u64) -> Result<()> {
         let mut over = vec![0; (to - stream.next) as usize];
-        self.from_stream(stream, &mut over)
+        self.by_stream(stream, &mut over)
     }
 
     /// Keeps whole pieces, cut where they would be cut by another run too; with `all` the rest as well.
@@ -281,7 +280,7 @@ impl RemoteSource {
         held.or_else(|| self.kept.read(at, buf))
     }
 
-    fn through_spans(&self, buf: &mut [u8], off: u64) -> Result<()> {
+    fn by_spans(&self, buf: &mut [u8], off: u64) -> Result<()> {
         let end = off + buf.len() as u64;
         let mut done = 0;
         while done < buf.len() {
@@ -341,8 +340,7 @@ impl ReadAt for RemoteSource {
         let end = off.checked_add(buf.len() as u64).filter(|e| *e <= self.len());
         let end = end.ok_or(io::ErrorKind::UnexpectedEof)?;
         if let Some(mut stream) = self.take_stream(&(off..end)) {
-            let read =
-                self.skip(&mut stream, off).and_then(|()| self.from_stream(&mut stream, buf));
+            let read = self.skip(&mut stream, off).and_then(|()| self.by_stream(&mut stream, buf));
             if read.is_ok() && stream.next < stream.end {
                 self.put_back(stream);
             } else {
@@ -351,7 +349,7 @@ impl ReadAt for RemoteSource {
             }
             return read.map_err(io::Error::other);
         }
-        self.through_spans(buf, off).map_err(io::Error::other)
+        self.by_spans(buf, off).map_err(io::Error::other)
     }
 
     fn file(&self) -> Option<&File> {
@@ -398,48 +396,4 @@ impl ReadAt for RemoteSource {
     fn wanted(&self, ranges: &[Range<u64>]) {
         self.lock().spans.want_all(ranges);
     }
-}
-
-/// All of a small image, in a file that has no name.
-fn fetch_whole(
-    pin: &Pin,
-    body: Box<dyn Read + Send>,
-    tally: &Tally,
-    patience: &Patience,
-) -> Result<File, super::Failure> {
-    if pin.len > WHOLE {
-        return Err(too_big().into());
-    }
-    let failed = |e| Error::io("can't write to the temporary folder", e);
-    let mut file = tempfile::tempfile().map_err(failed)?;
-    let mut body = body.take(WHOLE + 1);
-    let mut buf = vec![0; 64 << 10];
-    let (mut all, mut pace) = (0, Pace::default());
-    loop {
-        patience.go_on()?;
-        let since = Instant::now();
-        let n = match body.read(&mut buf) {
-            Ok(0) => break,
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(super::Failure::again("the connection broke", e)),
-        };
-        pace.add(since.elapsed(), n, patience)?;
-        file.write_all(&buf[..n]).map_err(failed)?;
-        tally.bytes.fetch_add(n as u64, Ordering::Relaxed);
-        all += n as u64;
-    }
-    if all > WHOLE {
-        return Err(too_big().into());
-    }
-    if pin.len != 0 && all != pin.len {
-        let what = format!("{all} bytes came of {}", pin.len);
-        return Err(super::Failure::from_again(Error::new(ErrorKind::Remote, what)));
-    }
-    Ok(file)
-}
-
-fn too_big() -> Error {
-    Error::unsupported("the server can't send parts of a file (it does not answer to Range)")
-        .hint("download the image first, and give the file")
 }

@@ -233,7 +233,7 @@ impl<'a> Pump<'a> {
     }
 }
 
-/// A folder's parts have no numbers to be sent again by.
+/// A folder's parts and Azure's have no numbers to be sent again by.
 fn again(fault: &Fault, upload: &Upload) -> bool {
     fault.was_damaged() && upload.id().is_some()
 }

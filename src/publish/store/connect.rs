@@ -97,6 +97,8 @@ fn s3(target: &Target, access: &Access) -> Result<object_store::Result<Client>> 
         .with_bucket_name(&target.bucket)
         .with_virtual_hosted_style_request(access.virtual_host)
         .with_disable_tagging(true)
+        // Not every server knows the deletion of many.
+        .with_disable_bulk_delete(true)
         .with_retry(retry(&access));
     Ok(b.build().map(both))
 }
@@ -127,7 +129,10 @@ fn azure(target: &Target, access: &Access) -> object_store::Result<Client> {
             .with_endpoint(url.trim_end_matches('/').to_owned())
             .with_allow_http(url.starts_with("http://"));
     }
-    b.with_container_name(&target.bucket).with_retry(retry(access)).build().map(both)
+    // Its blocks have no id to be ended by, and what is said of a blob is said with the last of them: the
+    // store's own way from block to blob keeps that, the way by parts does not.
+    let blobs = b.with_container_name(&target.bucket).with_retry(retry(access)).build()?;
+    Ok(Client { objects: Arc::new(blobs), parts: None })
 }
 
 /// It is made where missing.

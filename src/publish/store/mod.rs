@@ -120,7 +120,7 @@ impl Store {
 
     /// True where attributes (types, caching) are kept.
     pub fn keeps_heads(&self) -> bool {
-        self.client.parts.is_some()
+        self.target.scheme != Scheme::File
     }
 
     fn key(&self, key: &str) -> Result<Key> {

@@ -16,11 +16,9 @@ pub struct Upload {
 
 enum Kind {
     /// With an id of the store's, so that it can be ended by another run.
-    Cloud {
-        id: String,
-        parts: Vec<Option<PartId>>,
-    },
-    Folder(Box<dyn MultipartUpload>),
+    Cloud { id: String, parts: Vec<Option<PartId>> },
+    /// Of a folder or of Azure: parts are counted as they are sent.
+    InOrder(Box<dyn MultipartUpload>),
 }
 
 /// A part on its way.
@@ -34,7 +32,7 @@ impl Upload {
     pub fn id(&self) -> Option<&str> {
         match &self.kind {
             Kind::Cloud { id, .. } => Some(id),
-            Kind::Folder(_) => None,
+            Kind::InOrder(_) => None,
         }
     }
 }
@@ -59,7 +57,7 @@ impl Store {
             None => {
                 let store = self.client.objects.clone();
                 let work = async move { store.put_multipart_opts(&to, options).await };
-                self.engine.begin(work).end().map_err(plain)?.map(Kind::Folder)
+                self.engine.begin(work).end().map_err(plain)?.map(Kind::InOrder)
             }
         };
         let kind = kind.map_err(|e| self.fault("can't begin to write", key, e))?;
@@ -79,7 +77,7 @@ impl Store {
                 };
                 self.engine.begin(work)
             }
-            (Kind::Folder(u), _) => {
+            (Kind::InOrder(u), _) => {
                 let work = u.put_part(PutPayload::from(bytes));
                 self.engine.begin(async move { work.await.map(|()| None) })
             }
@@ -124,7 +122,7 @@ impl Store {
                 let work = async move { store.complete_multipart(&at, &id, all).await };
                 self.engine.begin(work).end().map_err(plain)?
             }
-            (Kind::Folder(mut u), _) => {
+            (Kind::InOrder(mut u), _) => {
                 self.engine.begin(async move { u.complete().await }).end().map_err(plain)?
             }
             (Kind::Cloud { .. }, None) => {
@@ -142,7 +140,7 @@ impl Store {
     pub fn abort(&self, upload: Upload) -> Result<()> {
         match upload.kind {
             Kind::Cloud { id, .. } => self.abort_id(&upload.key, &id),
-            Kind::Folder(mut u) => self
+            Kind::InOrder(mut u) => self
                 .engine
                 .begin(async move { u.abort().await })
                 .end()?
