@@ -528,6 +528,26 @@ fn the_command_says_where_it_stopped_and_what_to_do() {
     assert!(err.contains("no answer"), "{err}");
 }
 
+/// A manifest may be anybody's: lengths that can't be, names that lead elsewhere.
+#[test]
+fn a_hostile_manifest_is_only_wrong() {
+    let tree = tree();
+    let at = tree.path().join("manifest.json");
+    let text = std::fs::read_to_string(&at).unwrap();
+    let huge = text.replace("\"size\":200000", &format!("\"size\":{}", u64::MAX));
+    assert!(huge != text);
+    std::fs::write(&at, huge).unwrap();
+    let f = found(tree.path(), true, |_| None);
+    let what = format!("Content-Length is 200000, not {}", u64::MAX);
+    assert!(f.iter().any(|(p, w, b)| p == BIG && *w == what && *b), "{f:?}");
+    std::fs::write(&at, text.replace("\"vmlinuz\"", "\"../../etc/passwd\"")).unwrap();
+    let f = found(tree.path(), true, |_| None);
+    assert!(
+        f.iter().any(|(p, w, b)| p == "manifest.json" && w.contains("not a manifest") && *b),
+        "{f:?}"
+    );
+}
+
 /// What was not read is a gap in the chain, and told as one.
 #[test]
 fn the_chain_says_what_was_not_read() {

@@ -25,6 +25,8 @@ const AT_ONCE: usize = 8;
 /// That many files without any answer, and the server is taken for gone.
 const DEAF: usize = 16;
 const MAX_MANIFEST: u64 = 256 << 20;
+/// Its time is bounded by this length: ten thousand files have 3 MiB.
+const USUAL_MANIFEST: u64 = 16 << 20;
 
 /// How to look.
 #[derive(Debug, Clone, Default)]
@@ -186,7 +188,7 @@ impl Walker<'_> {
     fn manifest(&self, told: &mut Told) -> Result<Option<(Manifest, Vec<u8>)>> {
         self.go_on()?;
         let url = format!("{}{MANIFEST}", self.base);
-        let a = match self.asker.ask(Method::Get, &url, MAX_MANIFEST) {
+        let a = match self.asker.ask(Method::Get, &url, USUAL_MANIFEST) {
             Ok(a) => a,
             Err(trip) => {
                 told.trip(MANIFEST, trip);

@@ -17,6 +17,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(30);
 /// A slower server would keep a machine for hours; it is also the bound on one that drips.
 const MIN_RATE: u64 = 50_000;
+/// The manifest says how long a file is, and may be anybody's.
+const MAX_SECONDS: u64 = 24 * 3600;
 const MAX_HEAD: usize = 32 << 10;
 
 /// Why a machine trips over an answer.
@@ -133,7 +135,7 @@ impl Asker {
             request = request.header(header::RANGE, "bytes=0-0");
         }
         let request = request.body(()).map_err(ureq::Error::Http)?;
-        let for_body = SILENCE + Duration::from_secs(size / MIN_RATE);
+        let for_body = SILENCE + Duration::from_secs((size / MIN_RATE).min(MAX_SECONDS));
         let request =
             self.agent.configure_request(request).timeout_recv_body(Some(for_body)).build();
         self.agent.run(request)
@@ -157,7 +159,7 @@ impl Answer {
     pub fn bytes(self, limit: u64) -> std::result::Result<Vec<u8>, Trip> {
         let mut out = Vec::new();
         let cut = |e| Trip::new(format!("breaks off: {e}"));
-        self.body.into_reader().take(limit + 1).read_to_end(&mut out).map_err(cut)?;
+        self.body.into_reader().take(limit.saturating_add(1)).read_to_end(&mut out).map_err(cut)?;
         match out.len() as u64 > limit {
             true => Err(Trip::new(format!("is longer than {limit} bytes"))),
             false => Ok(out),
@@ -173,7 +175,7 @@ impl Answer {
         limit: u64,
         watch: Watch,
     ) -> Result<std::result::Result<(u64, Digest), Trip>> {
-        let mut body = self.body.into_reader().take(limit + 1);
+        let mut body = self.body.into_reader().take(limit.saturating_add(1));
         let mut hash = Sha256::new();
         let mut len = 0;
         let mut buf = vec![0; 64 << 10];

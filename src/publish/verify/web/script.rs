@@ -11,6 +11,8 @@ use std::collections::BTreeSet;
 
 /// A menu over trees chains to each.
 const MAX_SCRIPTS: usize = 256;
+/// All scripts together.
+const MAX_BYTES: usize = 16 << 20;
 /// Of a host's kernel and initrd, once for all hosts.
 const MAX_NAMED: usize = 4096;
 
@@ -34,6 +36,7 @@ impl Walker<'_> {
         let mut named = Named::default();
         let mut todo = vec![(url.to_owned(), text.to_owned())];
         named.scripts.insert(url.to_owned());
+        let mut bytes = text.len();
         while let Some((at, text)) = todo.pop() {
             self.go_on()?;
             for next in self.script(&at, &text, &mut named, told) {
@@ -52,7 +55,14 @@ impl Walker<'_> {
                     }
                     // What is chained to may be a program.
                     Ok(a) => match a.bytes(ipxe::MAX_LEN as u64) {
-                        Ok(t) if t.starts_with(ipxe::MAGIC.as_bytes()) => todo.push((next, t)),
+                        Ok(t) if t.starts_with(ipxe::MAGIC.as_bytes()) => {
+                            bytes += t.len();
+                            if bytes > MAX_BYTES {
+                                told.note(&self.short(&next), "more scripts were not read");
+                                return Ok(named);
+                            }
+                            todo.push((next, t));
+                        }
                         Ok(_) => told.files += 1,
                         Err(trip) if trip.what.contains("longer") => told.files += 1,
                         Err(trip) => told.trip(&self.short(&next), trip),
