@@ -7,7 +7,7 @@ use super::spans::{PIECE, Spans};
 use super::whole::fetch_whole;
 use super::{Opened, Patience, Pin, Ranges, Tally};
 use crate::content::source::{FileSource, ReadAt, Stamp};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use bytes::Bytes;
 use std::fs::File;
 use std::io;
@@ -16,6 +16,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// No image is longer, in bytes: a pebibyte.
+const LONGEST: u64 = 1 << 50;
 /// Streams that are open or announced; a copy has four at once.
 const STREAMS: usize = 16;
 /// Bytes that a stream reads over, rather than that another request is made.
@@ -110,6 +112,10 @@ impl RemoteSource {
             trouble.met(met, &patience)?;
             tally.resumed.fetch_add(1, Ordering::Relaxed);
         };
+        if pin.len > LONGEST {
+            let what = format!("{} bytes, the server says: no image has as many", pin.len);
+            return Err(Error::unsupported(what).hint("it may be no web server"));
+        }
         let name = ranges.name().to_owned();
         let whole = whole.map(|f| FileSource::from_file(f, &name)).transpose()?;
         let pin = Pin { len: whole.as_ref().map_or(pin.len, ReadAt::len), ..pin };
