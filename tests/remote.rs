@@ -721,3 +721,41 @@ fn a_proxy_is_asked_but_for_hosts_that_go_without() {
     assert!(stream(&open(&web.url("a"))).unwrap() == *FILE);
     assert_eq!(SEEN.load(Ordering::Relaxed), 2, "a tunnel, and the request in it");
 }
+
+/// Nothing is unpacked on either side: a machine's requests become ranges of another server's file.
+#[test]
+fn an_iso_by_url_is_served_on() {
+    let Some(iso) = support::material("img-el.iso") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let far = serve(&iso);
+    let port = support::free_port();
+    let mut here = Command::new(env!("CARGO_BIN_EXE_isowright"))
+        .args(["serve", &far.url("img-el.iso"), "--listen", &format!("127.0.0.1:{port}")])
+        .env_remove("http_proxy")
+        .env_remove("HTTP_PROXY")
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let up = (0..200).any(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    let out = dir.path().join("tree");
+    ok(&["build", iso.to_str().unwrap(), "-o", out.to_str().unwrap()]);
+    let got = |name: &str| {
+        let url = format!("http://127.0.0.1:{port}/{name}");
+        let body = Command::new("curl").args(["-sf", "--noproxy", "*", &url]).output().unwrap();
+        body.stdout
+    };
+    let all: Vec<_> = ["vmlinuz", "initrd.img", "vmlinuz"].map(|n| (n, got(n))).into();
+    here.kill().unwrap();
+    here.wait().unwrap();
+    assert!(up, "serve came up");
+    for (name, bytes) in all {
+        assert!(bytes == std::fs::read(out.join(name)).unwrap(), "{name}: {} bytes", bytes.len());
+    }
+    let (_, bytes) = far.count();
+    assert!(bytes as u64 <= iso.metadata().unwrap().len() + (1 << 20), "{bytes}");
+}

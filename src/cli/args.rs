@@ -19,6 +19,7 @@ use std::path::PathBuf;
 #[command(name = "isowright", version, max_term_width = 80, propagate_version = true)]
 #[command(after_help = "Examples:
   isowright inspect some.iso
+  isowright inspect https://mirror.example/some.iso
   isowright plan some.iso
   isowright build some.iso -o /srv/http/some
   isowright verify /srv/http/some

@@ -1,7 +1,7 @@
 //! Images that lie elsewhere: [`RemoteSource`] reads them by ranges, [`Ranges`] is how a server is asked.
 //!
 //! Small reads go through a few coalesced requests, held in memory up to a bound. What is told beforehand to be
-//! read in order ([`ReadAt::in_order`]) comes by one request for just that range. The image is pinned when it
+//! read in order ([`super::source::ReadAt::in_order`]) comes by one request for just that range. The image is pinned when it
 //! is opened: length and version (ETag, Last-Modified) of every answer are compared, so that a remote image that
 //! changes is an error and never a mix.
 
