@@ -693,7 +693,8 @@ fn an_interrupted_run_tidies_up_and_is_gone_on_with() {
     bench.proxy.seen();
     // At once: nobody holds the prefix any more.
     let o = bench.publish(dir.path(), &["--json"]);
-    let v: serde_json::Value = serde_json::from_slice(&o.stdout).expect(&text(&o));
+    assert!(o.status.success(), "{}", text(&o));
+    let v: serde_json::Value = serde_json::from_slice(&o.stdout).unwrap();
     let puts = v["operations"].as_array().unwrap();
     assert!(
         puts.iter().any(|p| p["key"] == "vmlinuz" && p["op"] == "put" && p["why"] == "new"),

@@ -232,6 +232,19 @@ fn report(plan: &Plan, done: &publish::Done, out: &Path) -> String {
         done.kept,
         done.removed
     );
+    s.push_str(&warnings(plan));
+    s.push_str(&format!(
+        "Host the folder on any web server; machines of both firmwares boot its boot.ipxe:\n  \
+         chain http://SERVER/PATH/boot.ipxe\n\
+         Check it:  isowright verify {dir}\n\
+         Prove it:  isowright boot {dir}\n"
+    ));
+    s
+}
+
+/// What the operator must know before a machine boots it.
+pub(super) fn warnings(plan: &Plan) -> String {
+    let mut s = String::new();
     for n in plan.notes.iter().filter(|n| n.warning) {
         s.push_str(&format!("warning: {}\n", term::safe(&n.text)));
     }
@@ -242,11 +255,5 @@ fn report(plan: &Plan, done: &publish::Done, out: &Path) -> String {
         };
         s.push_str(&format!("disks when it is booted: {}{others}\n", render::disks(plan)));
     }
-    s.push_str(&format!(
-        "Host the folder on any web server; machines of both firmwares boot its boot.ipxe:\n  \
-         chain http://SERVER/PATH/boot.ipxe\n\
-         Check it:  isowright verify {dir}\n\
-         Prove it:  isowright boot {dir}\n"
-    ));
     s
 }

@@ -66,10 +66,12 @@ pub fn run(a: &Publish) -> Result<Outcome> {
     }
     let store = open(a.to(), &a.store)?;
     let plan;
+    let mut warnings = String::new();
     let job = if let Some(dir) = a.source.source.file().filter(|f| f.is_dir()) {
         Job::of_tree(dir, now(), twins(a, &store))?
     } else {
         plan = planned(a, &store, resolve::wish(&a.source)?)?;
+        warnings = build::warnings(&plan);
         Job::of_plan(&plan, signer.as_ref(), now(), twins(a, &store))?
     };
     let report = send(a, &store, &job)?;
@@ -78,7 +80,7 @@ pub fn run(a: &Publish) -> Result<Outcome> {
             .map_err(|e| Error::new(ErrorKind::Io, "can't spell the report").because(e))?;
         term::out(&(text + "\n"));
     } else {
-        term::lines(&told(a, &store, &job, &report));
+        term::lines(&(told(a, &store, &job, &report) + &warnings));
     }
     Ok(Outcome::Done)
 }

@@ -63,6 +63,15 @@ fn both<S: ObjectStore + MultipartStore>(store: S) -> Client {
     Client { objects: store.clone(), parts: Some(store) }
 }
 
+const NOBODY: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; AWS_SKIP_SIGNATURE=true asks as nobody";
+
+/// True where the service answers that gives a cloud's machine its role: elsewhere the client would try it for
+/// minutes.
+fn is_an_instance() -> bool {
+    let service = std::net::SocketAddr::from(([169, 254, 169, 254], 80));
+    std::net::TcpStream::connect_timeout(&service, Duration::from_secs(1)).is_ok()
+}
+
 fn s3(target: &Target, access: &Access) -> Result<object_store::Result<Client>> {
     let access = access.clone().with_profile().map_err(|e| e.source_name(target))?;
     let endpoint = access.endpoint.as_deref();
@@ -80,8 +89,11 @@ fn s3(target: &Target, access: &Access) -> Result<object_store::Result<Client>> 
         if !access.aws_is_known() {
             return Err(Error::usage("no credentials for it are known")
                 .source_name(target)
-                .hint("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; AWS_SKIP_SIGNATURE=true asks as nobody"));
+                .hint(NOBODY));
         }
+    }
+    if endpoint.is_none() && named.is_none() && !access.aws_is_known() && !is_an_instance() {
+        return Err(Error::usage("no credentials are known").source_name(target).hint(NOBODY));
     }
     if let Some(r) = &access.region {
         b = b.with_region(r);
