@@ -1,4 +1,6 @@
 //! A remote image as a source of bytes.
+//!
+//! Over 400 lines: streams, small reads and what is kept share one state.
 
 use super::body::{Body, Link, Trouble};
 use super::cache::{Cache, CacheFolder};
@@ -24,8 +26,10 @@ const STREAMS: usize = 16;
 const SKIP: u64 = 64 << 10;
 /// Kept bytes for which a stream's request ends early; fewer are fetched again rather.
 const WORTH: u64 = 256 << 10;
-/// How long a stream waits for another one that keeps the same bytes, without seeing it go on.
-const STUCK: Duration = Duration::from_secs(2);
+/// How long a stream waits for another one that keeps the same bytes and that nobody reads meanwhile.
+const STUCK: Duration = Duration::from_secs(5);
+/// So many times at most.
+const ROUNDS: usize = 24;
 
 /// How an image is read.
 #[derive(Debug, Clone, Default)]
@@ -253,8 +257,20 @@ impl RemoteSource {
             s.running.iter().find(covers).map(|r| (r.id, r.at))
         };
         let Some(before) = other(&s) else { return false };
-        let waited = self.arrived.wait_timeout_while(s, STUCK, |s| other(s) == Some(before));
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        let mut s = s;
+        for _ in 0..ROUNDS {
+            let waited = self.arrived.wait_timeout_while(s, STUCK, |s| other(s) == Some(before));
+            let (now, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            if !timeout.timed_out() {
+                return true;
+            }
+            // One that is being read ends within a bounded time.
+            if now.streams.iter().any(|left| left.id == before.0) {
+                return false;
+            }
+            s = now;
+        }
+        false
     }
 
     /// Reads over what lies between where a stream is and `to`.
