@@ -266,6 +266,25 @@ fn silence_and_a_drip_of_bytes_end() {
 }
 
 #[test]
+fn a_first_answer_or_a_list_that_drips_or_lies_ends_too() {
+    let web = Web::new(|ask| match ask.target.as_str() {
+        "/long" => {
+            Answer::right(ask, &FILE).with("Content-Range", "bytes 0-65535/18446744073709551615")
+        }
+        _ => Answer { drip: Some(Duration::from_millis(20)), ..Answer::right(ask, &FILE) },
+    });
+    let e = open(&web.url("drip")).err().unwrap();
+    assert!(e.to_string().contains("sent only"), "{e}");
+    let e = open(&web.url("long")).err().unwrap();
+    assert_eq!(e.kind(), ErrorKind::Unsupported, "{e}");
+    let short = Duration::from_millis(300);
+    let limits = Limits { connect: short, head: short, read: short };
+    let http = Http::new(Address::parse(&web.url("list")).unwrap(), limits, &Proxies::default());
+    let e = isowright::content::remote::http::text(&http, &options().patience).unwrap_err();
+    assert!(e.to_string().contains("sent only"), "{e}");
+}
+
+#[test]
 fn redirects_are_followed_once_and_within_bounds() {
     let web = Web::new(|ask| match ask.target.as_str() {
         "/a.iso" => Answer::redirect("/mirror/b.iso?signed=1"),
@@ -569,6 +588,10 @@ fn a_url_goes_wherever_a_path_goes() {
     ok(&["image", &url, "-o", &a]);
     ok(&["image", file, "-o", &b]);
     assert!(std::fs::read(&a).unwrap() == std::fs::read(&b).unwrap(), "a repacked image by URL");
+    let patch = out("p");
+    ok(&["image", &url, "--patch-only", &patch]);
+    ok(&["image", "apply", &url, &patch, "-o", &out("c.iso")]);
+    assert!(std::fs::read(out("c.iso")).unwrap() == std::fs::read(&b).unwrap(), "a patch by URL");
     let job = dir.path().join("job.toml");
     for key in ["url", "path"] {
         let text = format!("[source]\n{key} = \"{url}\"\n[[output]]\ndir = \"{key}\"\n");
@@ -758,4 +781,46 @@ fn an_iso_by_url_is_served_on() {
     }
     let (_, bytes) = far.count();
     assert!(bytes as u64 <= iso.metadata().unwrap().len() + (1 << 20), "{bytes}");
+}
+
+#[test]
+fn ctrl_c_ends_a_build_from_a_slow_server_and_leaves_nothing_half() {
+    let Some(iso) = support::material("dracut-live.iso") else { return };
+    let content = Content::open(&iso).unwrap();
+    // Big answers drip: what is read in order.
+    let web = Web::new(move |ask| {
+        let a = answer(ask, &content);
+        match a.body.len() > 1 << 20 {
+            true => Answer { drip: Some(Duration::from_millis(20)), ..a },
+            false => a,
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let mut build = Command::new(env!("CARGO_BIN_EXE_isowright"))
+        .args(["extract", &web.url("a.iso"), "-o", out.to_str().unwrap()])
+        .env_remove("http_proxy")
+        .env_remove("HTTP_PROXY")
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let dripping = || {
+        web.log
+            .lock()
+            .unwrap()
+            .asks
+            .iter()
+            .any(|a| a.range.as_ref().is_some_and(|r| r.len() > 1 << 20))
+    };
+    let asked = (0..200).any(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        dripping()
+    });
+    let interrupted =
+        Command::new("kill").args(["-INT", &build.id().to_string()]).status().unwrap();
+    let status = build.wait().unwrap();
+    assert!(asked && interrupted.success());
+    assert_eq!(status.code(), Some(130));
+    let left = Command::new("find").arg(&out).args(["-name", "*part*"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&left.stdout), "");
 }

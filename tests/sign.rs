@@ -7,7 +7,7 @@ mod support;
 use isowright::serve::{Server, Site};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 fn openssl(dir: &Path, args: &str) -> Output {
     let args = args.split_whitespace();
@@ -25,8 +25,18 @@ const CODE: &str =
 
 /// Keys and certificates: `self` signs itself; `ca` vouches for `signer`, and for `web`, which is no signer.
 fn keys() -> Option<tempfile::TempDir> {
-    support::packaged("/usr/bin/openssl", "openssl")?;
+    // To find primes takes longer than all else: once for all tests.
+    static MADE: LazyLock<Option<tempfile::TempDir>> = LazyLock::new(make_keys);
     let dir = tempfile::tempdir().unwrap();
+    for f in std::fs::read_dir(MADE.as_ref()?.path()).unwrap().flatten() {
+        std::fs::copy(f.path(), dir.path().join(f.file_name())).unwrap();
+    }
+    Some(dir)
+}
+
+fn make_keys() -> Option<tempfile::TempDir> {
+    support::packaged("/usr/bin/openssl", "openssl")?;
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let d = dir.path();
     let new = "-newkey rsa:2048 -nodes -days 30";
     made(d, &format!("req -x509 {new} -keyout self.key -out self.pem -subj /CN=self {CODE}"));

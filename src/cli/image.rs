@@ -305,9 +305,9 @@ fn digest(content: &Content, what: &str) -> Result<Digest> {
 }
 
 fn apply(a: &Apply) -> Result<Outcome> {
-    not_over(&a.base, &a.output)?;
+    a.base.file().map_or(Ok(()), |b| not_over(b, &a.output))?;
     not_over(&a.patch, &a.output)?;
-    let base = Content::open(&a.base)?;
+    let base = resolve::content(&a.base)?;
     let file = Content::open(&a.patch)?;
     let of_patch = |e: Error| {
         e.source_name(a.patch.display())
@@ -321,10 +321,10 @@ fn apply(a: &Apply) -> Result<Outcome> {
             ErrorKind::Conflict,
             format!("its SHA-256 is not {want}, which the patch is for"),
         )
-        .source_name(a.base.display())
+        .source_name(&a.base)
         .hint("take the very image that the patch was made from"));
     }
-    let new = patch.apply(&base).map_err(|e| e.source_name(a.base.display()))?;
+    let new = patch.apply(&base).map_err(|e| e.source_name(&a.base))?;
     let mut out = Out::open(Some(&a.output))?;
     let bar = Bar::new(new.len());
     let name = TreePath::root();
@@ -342,7 +342,7 @@ fn apply(a: &Apply) -> Result<Outcome> {
             ErrorKind::Corrupt,
             "the result is not what the patch was made for",
         )
-        .source_name(a.base.display())
+        .source_name(&a.base)
         .hint("the base is damaged, or another image"));
     }
     out.done(Some(&a.output)).map_err(|e| e.source_name(a.output.display()))?;

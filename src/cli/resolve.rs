@@ -27,11 +27,15 @@ use std::sync::Arc;
 
 /// Opens an image.
 pub fn open(image: &FileOrUrl) -> Result<Media> {
-    let content = match image {
-        FileOrUrl::File(path) => Content::open(path)?,
-        FileOrUrl::Url(address) => Content::whole(Arc::new(remote::open(address)?)),
-    };
-    media::open(&image.to_string(), content)
+    media::open(&image.to_string(), content(image)?)
+}
+
+/// The bytes of a file or of what lies at an address.
+pub fn content(from: &FileOrUrl) -> Result<Content> {
+    match from {
+        FileOrUrl::File(path) => Content::open(path),
+        FileOrUrl::Url(address) => Ok(Content::whole(Arc::new(remote::open(address)?))),
+    }
 }
 
 /// Where a path leads: into the ISO, or behind `!` into a FAT image in it. Returns what stands in

@@ -95,8 +95,9 @@ pub enum ImageVerb {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  isowright image apply some.iso small.patch -o new.iso")]
 pub struct Apply {
-    /// The image that the patch was made from
-    pub base: PathBuf,
+    /// The image that the patch was made from: a path, or a URL
+    #[arg(value_parser = super::file_or_url())]
+    pub base: FileOrUrl,
     /// The patch
     pub patch: PathBuf,
     /// The image to write; - writes to standard output

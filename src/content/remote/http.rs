@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ureq::http::{Response, StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, Proxy};
@@ -80,6 +80,7 @@ impl Proxies {
 pub struct Http {
     address: Address,
     name: String,
+    limits: Limits,
     /// Where redirects led to.
     place: Mutex<Address>,
     plain: Agent,
@@ -91,6 +92,7 @@ impl Http {
     pub fn new(address: Address, limits: Limits, proxies: &Proxies) -> Http {
         Http {
             name: address.shown(),
+            limits,
             place: Mutex::new(address.clone()),
             address,
             plain: agent(limits, proxies.http.clone()),
@@ -143,12 +145,29 @@ impl Http {
         if answer.status() != StatusCode::OK {
             return Err(status(&answer, false));
         }
-        let mut bytes = Vec::new();
-        let mut body = answer.into_body().into_reader().take(TEXT + 1);
-        body.read_to_end(&mut bytes).map_err(|e| Failure::again("the connection broke", e))?;
+        let bytes = within(answer.into_body().into_reader().take(TEXT + 1), self.limits.head)?;
         match bytes.len() as u64 > TEXT {
             true => Err(Error::unsupported(format!("longer than {TEXT} bytes")).into()),
             false => Ok(bytes),
+        }
+    }
+}
+
+/// All that comes, which has to be there within `time`: each read by itself has its limit, and a server that
+/// sends a byte now and then would keep to that.
+fn within(mut body: impl Read, time: Duration) -> Result<Vec<u8>, Failure> {
+    let since = Instant::now();
+    let (mut bytes, mut buf) = (Vec::new(), vec![0; 16 << 10]);
+    loop {
+        match body.read(&mut buf) {
+            Ok(0) => return Ok(bytes),
+            Ok(n) => bytes.extend_from_slice(&buf[..n]),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Failure::again("the connection broke", e)),
+        }
+        if since.elapsed() > time {
+            let what = format!("the server sent only {} bytes in {time:?}", bytes.len());
+            return Err(Failure::from_again(refused(&what)));
         }
     }
 }
@@ -341,9 +360,8 @@ impl Ranges for Http {
             206 => {
                 let (etag, modified) =
                     (header_of(&answer, header::ETAG), header_of(&answer, header::LAST_MODIFIED));
-                let (mut body, len) = part(answer, &range)?;
-                let mut first = Vec::new();
-                body.read_to_end(&mut first).map_err(|e| Failure::again("no answer", e))?;
+                let (body, len) = part(answer, &range)?;
+                let first = within(body, self.limits.head)?;
                 Ok(Opened::Parts { pin: Pin { len, etag, modified }, first })
             }
             200 => {

@@ -1,4 +1,6 @@
 //! A remote image as a source of bytes.
+//!
+//! Over 400 lines: streams, small reads and what is kept share one state.
 
 use super::body::{Body, Link, Trouble};
 use super::cache::{Cache, CacheFolder};
@@ -7,7 +9,7 @@ use super::spans::{PIECE, Spans};
 use super::whole::fetch_whole;
 use super::{Opened, Patience, Pin, Ranges, Tally};
 use crate::content::source::{FileSource, ReadAt, Stamp};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use bytes::Bytes;
 use std::fs::File;
 use std::io;
@@ -16,14 +18,18 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// No image is longer, in bytes: a pebibyte.
+const LONGEST: u64 = 1 << 50;
 /// Streams that are open or announced; a copy has four at once.
 const STREAMS: usize = 16;
 /// Bytes that a stream reads over, rather than that another request is made.
 const SKIP: u64 = 64 << 10;
 /// Kept bytes for which a stream's request ends early; fewer are fetched again rather.
 const WORTH: u64 = 256 << 10;
-/// How long a stream waits for another one that keeps the same bytes, without seeing it go on.
-const STUCK: Duration = Duration::from_secs(2);
+/// How long a stream waits for another one that keeps the same bytes and that nobody reads meanwhile.
+const STUCK: Duration = Duration::from_secs(5);
+/// So many times at most.
+const ROUNDS: usize = 24;
 
 /// How an image is read.
 #[derive(Debug, Clone, Default)]
@@ -110,6 +116,10 @@ impl RemoteSource {
             trouble.met(met, &patience)?;
             tally.resumed.fetch_add(1, Ordering::Relaxed);
         };
+        if pin.len > LONGEST {
+            let what = format!("{} bytes, the server says: no image has as many", pin.len);
+            return Err(Error::unsupported(what).hint("it may be no web server"));
+        }
         let name = ranges.name().to_owned();
         let whole = whole.map(|f| FileSource::from_file(f, &name)).transpose()?;
         let pin = Pin { len: whole.as_ref().map_or(pin.len, ReadAt::len), ..pin };
@@ -247,8 +257,20 @@ impl RemoteSource {
             s.running.iter().find(covers).map(|r| (r.id, r.at))
         };
         let Some(before) = other(&s) else { return false };
-        let waited = self.arrived.wait_timeout_while(s, STUCK, |s| other(s) == Some(before));
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        let mut s = s;
+        for _ in 0..ROUNDS {
+            let waited = self.arrived.wait_timeout_while(s, STUCK, |s| other(s) == Some(before));
+            let (now, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            if !timeout.timed_out() {
+                return true;
+            }
+            // One that is being read ends within a bounded time.
+            if now.streams.iter().any(|left| left.id == before.0) {
+                return false;
+            }
+            s = now;
+        }
+        false
     }
 
     /// Reads over what lies between where a stream is and `to`.
