@@ -525,6 +525,34 @@ fn machines_are_followed_on_the_status_page() {
 }
 
 #[test]
+fn answers_say_when_an_installation_is_through() {
+    let dir = tempfile::tempdir().unwrap();
+    let iso = demo();
+    let tells = |args: &[&str]| {
+        let args = [&[text(&iso), "--delivery", "url"], args].concat();
+        let run = Running::start(&args, dir.path());
+        let mut c = Client::to(run.at);
+        for target in ["/boot.ipxe", "/vmlinuz"] {
+            assert_eq!(c.get(target, "").status, 200, "{target}");
+        }
+        let ks = String::from_utf8(c.get("/answers/ks.cfg", "").body).unwrap();
+        assert!(run.logged("script \u{2192} kernel \u{2192} answers"));
+        ks.lines().find(|l| l.contains("/.isowright/done")).map(str::to_owned)
+    };
+    let line = "curl -fsS -m 20 -o /dev/null 'http://192.0.2.1:8080/.isowright/done' || :";
+    assert_eq!(tells(&["--base-url", "http://192.0.2.1:8080/"]).as_deref(), Some(line));
+    // Machines can't be told to reach a port of this machine alone.
+    assert_eq!(tells(&[]), None);
+    let Some(debian) = support::material("debian-installer.iso") else { return };
+    let args = [text(&debian), "--base-url", "http://192.0.2.1:8080/"];
+    let initrd = get(Running::start(&args, dir.path()).at, "/initrd.img").body;
+    let line = b"wget -q -O /dev/null 'http://192.0.2.1:8080/.isowright/done' || :";
+    // Behind the vendor's own.
+    let ours = &initrd[initrd.len() - (64 << 10)..];
+    assert!(ours.windows(line.len()).any(|w| w == line));
+}
+
+#[test]
 fn dnsmasq_takes_the_configurations() {
     let dir = tempfile::tempdir().unwrap();
     let Some(dnsmasq) = support::packaged("/usr/sbin/dnsmasq", "dnsmasq-base") else { return };

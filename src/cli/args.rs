@@ -8,7 +8,7 @@ mod tree;
 pub use image::{Apply, Image, ImageVerb, Implant, MakeImage, Undo};
 pub use publish::{Plus, Publish, StoreArgs};
 pub use serve::{Dhcp, Serve};
-pub use tree::{Build, Matrix, PlanArgs, Said, Signing, Source, Trust};
+pub use tree::{Build, Matrix, PlanArgs, Said, Signing, Source, Trust, Wanted};
 
 use crate::recipe::source::FileOrUrl;
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -17,7 +17,7 @@ use crate::recipe::{Recipe, label, select};
 use std::path::{Path, PathBuf};
 
 pub fn plan(a: &PlanArgs) -> Result<Outcome> {
-    let mut wish = resolve::wish(&a.source)?;
+    let mut wish = resolve::wish(&a.source.source, &a.source.wanted)?;
     let orders = image::orders(&wish)?;
     let trees = plans(&mut wish, None)?;
     show(&trees, &image::plans(&mut wish, orders)?, a.all, a.json)
@@ -130,7 +130,7 @@ pub fn run(a: &Build) -> Result<Outcome> {
     if let Some(jobs) = matrix::jobs(&a.source, &a.more, &a.matrix)? {
         return matrix::build(a, &jobs, signer.as_ref());
     }
-    let wish = resolve::wish(&a.source)?;
+    let wish = resolve::wish(&a.source.source, &a.source.wanted)?;
     let mut told = Vec::new();
     for b in one(a, wish, signer.as_ref())? {
         match (&b, a.json) {

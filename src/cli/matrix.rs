@@ -203,8 +203,8 @@ pub fn each(
     let mut taken = 0;
     while let Some(job) = todo.pop_front() {
         term::stopped()?;
-        let one = Source { source: FileOrUrl::File(job.file.clone()), ..source.clone() };
-        let made = resolve::wish(&one).and_then(|mut wish| {
+        let file = FileOrUrl::File(job.file.clone());
+        let made = resolve::wish(&file, &source.wanted).and_then(|mut wish| {
             wish.shelf = shelf.clone();
             work(wish, job)
         });

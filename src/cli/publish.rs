@@ -70,7 +70,7 @@ pub fn run(a: &Publish) -> Result<Outcome> {
     let job = if let Some(dir) = a.source.source.file().filter(|f| f.is_dir()) {
         Job::of_tree(dir, now(), twins(a, &store))?
     } else {
-        plan = planned(a, &store, resolve::wish(&a.source)?)?;
+        plan = planned(a, &store, resolve::wish(&a.source.source, &a.source.wanted)?)?;
         warnings = build::warnings(&plan);
         Job::of_plan(&plan, signer.as_ref(), now(), twins(a, &store))?
     };

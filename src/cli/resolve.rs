@@ -1,6 +1,6 @@
 //! From arguments as typed to the library's values: media opened, profiles read, recipes gathered.
 
-use super::args::{Said, Signing, Source, Trust};
+use super::args::{Said, Signing, Trust, Wanted};
 use super::remote;
 use crate::content::path::TreePath;
 use crate::content::tree::Tree;
@@ -191,8 +191,8 @@ pub fn trusted(files: &[PathBuf]) -> Result<Vec<Certificate>> {
 }
 
 /// Puts arguments over the recipe file, and the recipe file over the defaults.
-pub fn wish(a: &Source) -> Result<Wish> {
-    let mut wish = said(&a.source, &a.said, a.hosts.as_deref())?;
+pub fn wish(source: &FileOrUrl, a: &Wanted) -> Result<Wish> {
+    let mut wish = said(source, &a.said, a.hosts.as_deref())?;
     if a.full_tree {
         wish.target.extent = Extent::FullTree;
     }

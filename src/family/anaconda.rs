@@ -194,6 +194,7 @@ fn kickstart(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<Stri
         append,
         disk,
         grub: grub_defaults(console),
+        done: facts.done.as_deref(),
     }
     .to_text()
 }

@@ -336,6 +336,7 @@ fn autoinstall(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Result<St
         mirror: mirror.as_deref(),
         disk,
         grub: grub_defaults(console),
+        done: facts.done.as_deref(),
     }
     .user_data()
 }

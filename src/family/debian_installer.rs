@@ -198,6 +198,7 @@ fn network_only<'a>(facts: &'a Facts, profile: &'a Profile) -> Preseed<'a> {
         more: &facts.preseed,
         netplan: facts.netplan,
         bonded: bonds(facts),
+        done: None,
     }
 }
 
@@ -245,6 +246,7 @@ fn answers_of_ours(facts: &Facts, profile: &Profile, draft: &mut Draft) -> Resul
         more: &more,
         netplan: facts.netplan,
         bonded: bonds(facts),
+        done: facts.done.as_deref(),
     };
     if *unattended {
         super::mirror_unproven(disk, "partman's", "", draft);

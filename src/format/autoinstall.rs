@@ -61,6 +61,8 @@ pub struct Autoinstall<'a> {
     pub disk: &'a Disk,
     /// The installed GRUB's terminal.
     pub grub: Option<GrubDefaults>,
+    /// Fetched at the end of an installation: an address of whoever serves the tree.
+    pub done: Option<&'a str>,
 }
 
 impl Autoinstall<'_> {
@@ -171,9 +173,12 @@ impl Autoinstall<'_> {
     }
 
     fn late_script(&self) -> Result<Option<String>> {
-        let Some(serial) = &self.grub else { return Ok(None) };
+        if self.grub.is_none() && self.done.is_none() {
+            return Ok(None);
+        }
+        let values = json!({ "serial": self.grub, "done": self.done });
         let template = include_str!("../../templates/autoinstall-late.sh.jinja");
-        render("autoinstall-late.sh", template, json!({ "serial": serial })).map(Some)
+        render("autoinstall-late.sh", template, values).map(Some)
     }
 }
 

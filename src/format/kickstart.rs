@@ -63,6 +63,8 @@ pub struct Kickstart<'a> {
     pub append: Vec<String>,
     /// The installed GRUB's terminal.
     pub grub: Option<GrubDefaults>,
+    /// Fetched at the end of an installation: an address of whoever serves the tree.
+    pub done: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -102,6 +104,7 @@ impl Kickstart<'_> {
                 "serial": self.grub,
                 "pinned": pinned,
                 "ssh_keys": if el7 { self.ssh_keys } else { &[] },
+                "done": self.done,
             }),
         )?;
         render(

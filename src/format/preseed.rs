@@ -82,6 +82,8 @@ pub struct Preseed<'a> {
     pub netplan: bool,
     /// The installer itself has the bond: a script of ours builds it before its network comes up.
     pub bonded: bool,
+    /// Fetched at the end of an installation: an address of whoever serves the tree.
+    pub done: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -213,6 +215,7 @@ impl Preseed<'_> {
                 "bond": bond,
                 "netplan": netplan,
                 "ssh_keys": self.ssh_keys,
+                "done": self.done,
             }),
         )
     }

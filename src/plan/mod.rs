@@ -180,6 +180,7 @@ fn facts(inputs: &Inputs) -> Facts {
         route: target.route,
         ram_mib,
         base_url: target.base_url.clone(),
+        done: target.done.clone(),
         delivery: profile.answers.delivery,
         many_hosts: target.hosts.is_some(),
         entry: boot_edit::entry_cmdline(inputs),

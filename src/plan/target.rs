@@ -29,6 +29,8 @@ pub struct Target {
     pub extent: Extent,
     /// URL of the tree, where it is known beforehand; with a trailing slash.
     pub base_url: Option<String>,
+    /// An address that answers of ours fetch when an installation is through.
+    pub done: Option<String>,
     /// SOURCE_DATE_EPOCH.
     pub source_date_epoch: Option<i64>,
     /// Kernel and initrd that stand in for the medium's own (Debian's netboot pair).

@@ -354,6 +354,7 @@ impl Recipe {
             volume_id: id.volume_id.clone(),
             paths: tree.iter().map(|(p, _)| p.clone()).collect(),
             base_url: None,
+            done: None,
             own_answers: None,
             own_is_template: false,
             delivery: None,

@@ -1,6 +1,6 @@
 //! Arguments of `serve`.
 
-use super::tree::Said;
+use super::tree::Wanted;
 use crate::recipe::source::FileOrUrl;
 use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
@@ -28,24 +28,9 @@ pub struct Serve {
     /// itself are served only where this names an address that they reach
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
-    /// What to say in trees made of ISOs and recipe files
+    /// What is wanted of trees made of ISOs and recipe files
     #[command(flatten)]
-    pub said: Said,
-    /// Machines by MAC address (hosts.toml, or a table in CSV)
-    #[arg(long, value_name = "FILE")]
-    pub hosts: Option<PathBuf>,
-    /// Host the whole medium below repo/
-    #[arg(long, conflicts_with = "boot_only")]
-    pub full_tree: bool,
-    /// Kernel, initrd and boot files only
-    #[arg(long)]
-    pub boot_only: bool,
-    /// Kernel that stands in for the medium's (Debian's netboot linux)
-    #[arg(long, value_name = "FILE", requires = "netboot_initrd")]
-    pub netboot_kernel: Option<PathBuf>,
-    /// Initrd that stands in for the medium's (Debian's netboot initrd.gz)
-    #[arg(long, value_name = "FILE", requires = "netboot_kernel")]
-    pub netboot_initrd: Option<PathBuf>,
+    pub wanted: Wanted,
     /// Each ISO repacked too, as /NAME.iso
     #[arg(long)]
     pub image: bool,

@@ -64,12 +64,20 @@ pub struct Trust {
     pub verify_whole: bool,
 }
 
-/// What `plan` and `build` share.
+/// What `plan`, `build` and `publish` share.
 #[derive(Debug, Clone, Args)]
 pub struct Source {
     /// The ISO (a path or a URL), or a recipe file (.toml) that names it
     #[arg(value_parser = super::file_or_url())]
     pub source: FileOrUrl,
+    /// What is wanted
+    #[command(flatten)]
+    pub wanted: Wanted,
+}
+
+/// What is wanted of a tree.
+#[derive(Debug, Clone, Args)]
+pub struct Wanted {
     /// What all share
     #[command(flatten)]
     pub said: Said,

@@ -120,9 +120,9 @@ fn gateway(a: &Serve) -> String {
     }
 }
 
-/// What stands in front of a path.
-fn url(a: &Serve) -> Result<String> {
-    if let Some(u) = &a.said.base_url {
+/// What stands in front of a path, as machines reach it.
+pub fn url(a: &Serve) -> Result<String> {
+    if let Some(u) = &a.wanted.said.base_url {
         let u = base_url(u)?;
         return match u.starts_with("http://") && !u.contains(['"', '#', '\\']) {
             true => Ok(u),

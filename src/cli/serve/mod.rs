@@ -26,7 +26,7 @@ const GRACE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(100);
 
 const STATUS: &str = ".isowright/status";
-const DONE: &str = ".isowright/done";
+pub const DONE: &str = ".isowright/done";
 /// Where iPXE's own files lie, for UEFI HTTP Boot.
 const IPXE: &str = ".isowright/ipxe";
 

@@ -1,6 +1,6 @@
 //! What is served: folders as they are, and the plans of recipe files and ISOs as trees.
 
-use super::super::args::{Serve, Source};
+use super::super::args::Serve;
 use super::super::{build, image, index, resolve, term};
 use super::no_name;
 use crate::content::Content;
@@ -110,17 +110,9 @@ impl Trees {
     }
 
     fn planned(&mut self, a: &Serve, source: &FileOrUrl) -> Result<()> {
-        let wanted = Source {
-            source: source.clone(),
-            said: a.said.clone(),
-            hosts: a.hosts.clone(),
-            full_tree: a.full_tree,
-            boot_only: a.boot_only,
-            netboot_kernel: a.netboot_kernel.clone(),
-            netboot_initrd: a.netboot_initrd.clone(),
-            entry: None,
-        };
-        let mut wish = resolve::wish(&wanted)?;
+        let mut wish = resolve::wish(source, &a.wanted)?;
+        // Where nobody knows how machines get here, none can be told to say that it is through.
+        wish.target.done = super::dnsmasq::url(a).ok().map(|url| url + super::DONE);
         let trees = wish.outputs.iter().filter(|o| o.dir.is_some()).count();
         let several = a.sources.len() > 1 || trees > 1;
         let mut orders = image::orders(&wish)?;

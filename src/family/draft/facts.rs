@@ -63,6 +63,8 @@ pub struct Facts {
     pub paths: std::collections::BTreeSet<TreePath>,
     /// The URL that the tree will have, with its trailing slash, where it was fixed beforehand.
     pub base_url: Option<String>,
+    /// An address to be fetched when an installation is through, where whoever serves the tree has one.
+    pub done: Option<String>,
     /// The operator's own answer file for this family, if given: name and text.
     pub own_answers: Option<(String, Vec<u8>)>,
     /// True where it is a template, so that the profile's values can stand in it.

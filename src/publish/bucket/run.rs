@@ -11,9 +11,9 @@ use crate::content::path::TreePath;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::Role;
 use crate::publish::store::{Store, Version, When};
-use crate::publish::{MANIFEST, Progress};
+use crate::publish::{MANIFEST, Progress, in_parallel_by};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Files on their way at a time. Most of an install tree's are small, and what they wait for is the way.
@@ -278,7 +278,7 @@ impl Run<'_> {
         let sent: Mutex<BTreeMap<String, (Digest, Version)>> = Mutex::default();
         // The longest first, so that none is left alone at the end.
         todo.payload.sort_by_key(|(i, _)| std::cmp::Reverse(i.content.len()));
-        spread(SENDERS, &todo.payload, |(item, _)| {
+        in_parallel_by(SENDERS, &todo.payload, |(item, _)| {
             let (digest, version) = self.pump.send(item, &When::Always)?;
             self.shared.note(item, digest, &version, None);
             lock(&sent).insert(item.key.clone(), (digest, version));
@@ -301,7 +301,7 @@ impl Run<'_> {
             };
             self.shared.note(item, digest, &version, modified);
         }
-        spread(DELETERS, &todo.delete, |key| {
+        in_parallel_by(DELETERS, &todo.delete, |key| {
             store.delete(key)?;
             self.shared.forget(key);
             Ok(())
@@ -390,32 +390,5 @@ impl Run<'_> {
                 .path(&item.key)
                 .hint("run it again when the other one is done")),
         }
-    }
-}
-
-/// Calls `work` for each item from `threads` threads; the first error stops the others.
-fn spread<T: Sync>(
-    threads: usize,
-    items: &[T],
-    work: impl Fn(&T) -> Result<()> + Sync,
-) -> Result<()> {
-    let next = AtomicUsize::new(0);
-    let failed: Mutex<Option<Error>> = Mutex::new(None);
-    std::thread::scope(|s| {
-        for _ in 0..threads.min(items.len()) {
-            s.spawn(|| {
-                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(e) = work(item) {
-                        next.store(items.len(), Ordering::Relaxed);
-                        lock(&failed).get_or_insert(e);
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    match lock(&failed).take() {
-        Some(e) => Err(e),
-        None => Ok(()),
     }
 }
