@@ -91,8 +91,10 @@ fn text(what: &str, r: &Report) -> String {
         let _ = writeln!(s, "{} signatures hold, by {}", r.signatures, term::safe(&by.join(", ")));
     }
     let verdict = if r.holds() { "holds" } else { "DOES NOT HOLD" };
-    let (files, entries) = (r.files, r.entries);
-    let _ =
-        writeln!(s, "{what}: {files} files, {}, {entries} boot entries: {verdict}", human(r.bytes));
+    // A store is looked at by what it lists: no bytes are read there, and no boot entries.
+    let bytes = if r.bytes > 0 { format!(", {}", human(r.bytes)) } else { String::new() };
+    let entries =
+        if r.entries > 0 { format!(", {} boot entries", r.entries) } else { String::new() };
+    let _ = writeln!(s, "{what}: {} files{bytes}{entries}: {verdict}", r.files);
     s
 }
