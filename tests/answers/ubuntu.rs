@@ -258,6 +258,24 @@ fn every_script_of_ubuntus_is_shell() {
 }
 
 #[test]
+fn whoever_serves_the_tree_is_told_when_ubuntu_is_installed() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let done = "http://192.0.2.1:8080/.isowright/done";
+    let facts = Facts { done: Some(done.into()), ..server("24.04.1") };
+    let mute = Profile::from_toml("console = [\"tty0\"]", "test").expect("profile");
+    for (p, grub) in [(profile(""), true), (mute, false)] {
+        let d = said(&facts, &p);
+        assert!(user_data(&d).contains("late-commands:\n"));
+        let late = script(user_data(&d), "late.sh").expect("late.sh");
+        shell(dir.path(), &late, "late.sh");
+        assert!(late.contains(&format!("curl -fsS -m 20 -o /dev/null '{done}'")), "{late}");
+        assert_eq!(late.contains("update-grub"), grub, "{late}");
+        let without = said(&Facts { done: None, ..facts.clone() }, &p);
+        assert_eq!(script(user_data(&without), "late.sh").is_some(), grub);
+    }
+}
+
+#[test]
 fn nothing_is_wiped_without_a_question_unless_unattended() {
     for (name, profile) in profiles() {
         let d = said(&server("24.04.1"), &profile);
