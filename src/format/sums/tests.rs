@@ -1,4 +1,5 @@
 use super::*;
+use crate::content::Content;
 use proptest::prelude::*;
 
 const MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
