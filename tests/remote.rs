@@ -9,11 +9,11 @@ use isowright::content::remote::http::{Http, Limits, Proxies};
 use isowright::content::remote::{Address, CacheFolder, Options, Patience, RemoteSource};
 use isowright::{Error, ErrorKind};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
-use support::web::{Answer, Ask, Web};
+use support::web::{Answer, Ask, Web, ok, run};
 
 /// Bytes that differ everywhere, three MiB of them.
 static FILE: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -380,20 +380,6 @@ fn a_cache_serves_the_next_run_and_mends_what_is_damaged() {
 }
 
 // ---- the program
-
-fn run(args: &[&str]) -> Output {
-    let mut c = Command::new(env!("CARGO_BIN_EXE_isowright"));
-    for v in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
-        c.env_remove(v);
-    }
-    c.args(args).output().unwrap()
-}
-
-fn ok(args: &[&str]) -> String {
-    let out = run(args);
-    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
-}
 
 fn fails(args: &[&str]) -> String {
     let out = run(args);

@@ -8,9 +8,9 @@ use isowright::content::Content;
 use isowright::format::openpgp::Keys;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::LazyLock;
-use support::web::{Answer, Web};
+use support::web::{Answer, Web, ok, run};
 
 const LIST: &str = "# made today\n\
     0000000000000000000000000000000000000000000000000000000000000000  other.iso\n";
@@ -238,20 +238,6 @@ fn what_is_no_key_is_told() {
 }
 
 // ---- the program
-
-fn run(args: &[&str]) -> Output {
-    let mut c = Command::new(env!("CARGO_BIN_EXE_isowright"));
-    for v in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
-        c.env_remove(v);
-    }
-    c.args(args).output().unwrap()
-}
-
-fn ok(args: &[&str]) -> String {
-    let out = run(args);
-    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
-}
 
 fn fails(args: &[&str], words: &str) {
     let out = run(args);

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::ops::Range;
+use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -194,4 +195,20 @@ fn send(mut stream: &TcpStream, a: &Answer, log: &Mutex<Log>) -> Option<()> {
         log.lock().unwrap().bytes += bytes.len();
     }
     a.cut.is_none().then_some(())
+}
+
+/// Runs the program without a proxy of this machine's.
+pub fn run(args: &[&str]) -> Output {
+    let mut c = Command::new(env!("CARGO_BIN_EXE_isowright"));
+    for v in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        c.env_remove(v);
+    }
+    c.args(args).output().unwrap()
+}
+
+/// What it prints; the test fails where it does.
+pub fn ok(args: &[&str]) -> String {
+    let out = run(args);
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
 }
